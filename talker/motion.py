@@ -1,0 +1,58 @@
+"""Motion: ARKit coefficients and head rotation over time, and the regions of the face.
+
+Every list of names, every region and the frame rate of the project is defined here, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FPS = 30.0
+"""Frames a second of all motion that the default models make."""
+
+ARKIT_NAMES: tuple[str, ...] = (
+    "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",
+    "cheekPuff", "cheekSquintLeft", "cheekSquintRight",
+    "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight",
+    "eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight",
+    "eyeLookUpLeft", "eyeLookUpRight", "eyeSquintLeft", "eyeSquintRight",
+    "eyeWideLeft", "eyeWideRight",
+    "jawForward", "jawLeft", "jawOpen", "jawRight",
+    "mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight",
+    "mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+    "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthUpperUpLeft", "mouthUpperUpRight",
+    "noseSneerLeft", "noseSneerRight", "tongueOut",
+)  # fmt: skip
+"""The 52 ARKit coefficients in alphabetical order; BEAT's files hold the first 51."""
+
+ARKIT_INDEX: dict[str, int] = {name: index for index, name in enumerate(ARKIT_NAMES)}
+
+LIP_REGION = np.array([i for i, n in enumerate(ARKIT_NAMES) if n.startswith(("jaw", "mouth"))])
+"""Indices of the coefficients that move the lips and the jaw (27)."""
+
+UPPER_FACE_REGION = np.array([i for i, n in enumerate(ARKIT_NAMES) if n.startswith(("brow", "eye"))])
+"""Indices of the coefficients that move brows, lids and eyes (19)."""
+
+HEAD_NAMES: tuple[str, ...] = ("yaw", "pitch", "roll")
+"""Head rotation in radians, in this order: R = Ry(yaw) @ Rx(pitch) @ Rz(roll), right-handed, with
++X to the face's own left, +Y up and +Z out of the face. So yaw > 0 turns to the face's own left,
+pitch > 0 nods down, roll > 0 raises the face's own left side."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One animation of a face.
+
+    coefficients : (T, 52) float32 in [0, 1], columns as ARKIT_NAMES
+    head         : (T, 3) float32, yaw, pitch, roll in radians
+    fps          : frames a second
+    """
+
+    coefficients: np.ndarray
+    head: np.ndarray
+    fps: float = FPS
