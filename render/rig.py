@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import zipfile
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+
+from talker.errors import TalkerError
+from talker.motion import ARKIT_INDEX, ARKIT_NAMES
+
+DEFAULT_RIG_PATH = Path(__file__).resolve().parent.parent / "assets" / "head" / "default.npz"
+
+MOUTH_CLOSE_SLACK = 0.1
+"""How far mouthClose may exceed jawOpen. The shape lifts the lower lip by what jawOpen lowers it, so
+more of it than of jawOpen would push the lower lip through the upper one; a little presses them."""
 
 
 @dataclass(frozen=True)
@@ -29,3 +43,136 @@ class Rig:
     landmarks: dict[str, np.ndarray] = field(default_factory=dict)
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     name: str = "default"
+
+    def weights(self, coefficients: np.ndarray) -> np.ndarray:
+        """Blend weights that the shapes get: coefficients (..., 52) -> (..., 52) float32 in [0, 1].
+
+        The one place where combinations are corrected; pictures, GLB export and metrics all use it.
+        mouthClose is kept at or below jawOpen + MOUTH_CLOSE_SLACK.
+        """
+        weights = np.clip(np.asarray(coefficients, np.float32), 0.0, 1.0)
+        if weights.shape[-1] != len(ARKIT_NAMES):
+            raise TalkerError(
+                f"Coefficients have {weights.shape[-1]} columns; give the {len(ARKIT_NAMES)} of "
+                "talker.motion.ARKIT_NAMES."
+            )
+        close = ARKIT_INDEX["mouthClose"]
+        limit = weights[..., ARKIT_INDEX["jawOpen"]] + np.float32(MOUTH_CLOSE_SLACK)
+        weights[..., close] = np.minimum(weights[..., close], limit)
+        return weights
+
+    def pose(self, coefficients: np.ndarray) -> np.ndarray:
+        """Vertices in metres, before head rotation: coefficients (..., 52) -> (..., V, 3) float32.
+
+        One matrix product for all frames. Long motions need 12 V bytes a frame: pose them in pieces.
+        """
+        weights = self.weights(coefficients)
+        moved = weights @ np.ascontiguousarray(self.deltas).reshape(len(ARKIT_NAMES), -1)
+        moved += self.vertices.reshape(-1)
+        return moved.reshape(*weights.shape[:-1], -1, 3)
+
+
+def rotation_matrices(head: np.ndarray) -> np.ndarray:
+    """Rotations of the head about the rig's pivot: yaw, pitch, roll (..., 3) in radians -> (..., 3, 3) float32.
+
+    R = Ry(yaw) @ Rx(pitch) @ Rz(roll), see talker.motion.HEAD_NAMES; it acts on column vectors.
+    """
+    head = np.asarray(head, np.float64)
+    (cy, cx, cz), (sy, sx, sz) = np.moveaxis(np.cos(head), -1, 0), np.moveaxis(np.sin(head), -1, 0)
+    rows = [
+        [cy * cz + sy * sx * sz, -cy * sz + sy * sx * cz, sy * cx],
+        [cx * sz, cx * cz, -sx],
+        [-sy * cz + cy * sx * sz, sy * sz + cy * sx * cz, cy * cx],
+    ]
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2).astype(np.float32)
+
+
+def lip_aperture(rig: Rig, coefficients: np.ndarray) -> np.ndarray:
+    """Mean distance between the inner lips in metres: coefficients (..., 52) -> (...) float32.
+
+    Only the landmarks "inner_lip_upper" and "inner_lip_lower" are posed, so hours of motion are cheap.
+    """
+    try:
+        upper, lower = rig.landmarks["inner_lip_upper"], rig.landmarks["inner_lip_lower"]
+    except KeyError as missing:
+        raise TalkerError(f"The rig '{rig.name}' has no landmark {missing}; use one that names its inner lips.") from None
+    gap = rig.vertices[upper] - rig.vertices[lower]
+    gap_deltas = (rig.deltas[:, upper] - rig.deltas[:, lower]).reshape(len(ARKIT_NAMES), -1)
+    weights = rig.weights(coefficients)
+    gaps = (weights @ gap_deltas).reshape(*weights.shape[:-1], -1, 3) + gap
+    return np.linalg.norm(gaps, axis=-1).mean(axis=-1)
+
+
+def save_rig(rig: Rig, path: str | Path) -> None:
+    """Write a rig as one compressed NumPy file, the same bytes for the same rig, whole or not at all."""
+    path = Path(path)
+    arrays = {
+        "vertices": np.asarray(rig.vertices, np.float32),
+        "faces": np.asarray(rig.faces, np.int32),
+        "deltas": np.asarray(rig.deltas, np.float32),
+        "colors": np.asarray(rig.colors, np.uint8),
+        "pivot": np.asarray(rig.pivot, np.float32),
+        "names": np.array(ARKIT_NAMES),
+        "name": np.array(rig.name),
+    }
+    for group, indices in (("landmarks", rig.landmarks), ("parts", rig.parts)):
+        arrays |= {f"{group}/{key}": np.asarray(value, np.int32) for key, value in indices.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
+    os.close(handle)
+    try:
+        np.savez_compressed(temporary, **arrays)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_rig(path: str | Path) -> Rig:
+    """Read what save_rig wrote. Raises TalkerError when the file is missing, broken or inconsistent."""
+    path = Path(path)
+    if not path.is_file():
+        raise TalkerError(f"The head {path.name} is missing from {path.parent}; run `python -m render.head` to build it.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            stored = {key: file[key] for key in file.files}
+        named = tuple(str(name) for name in stored["names"])
+        groups = {
+            group: {key.split("/", 1)[1]: value for key, value in stored.items() if key.startswith(f"{group}/")}
+            for group in ("landmarks", "parts")
+        }
+        rig = Rig(
+            **{key: stored[key] for key in ("vertices", "faces", "deltas", "colors", "pivot")},
+            **groups,
+            name=str(stored["name"]),
+        )
+        consistent = named == ARKIT_NAMES and _is_consistent(rig)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        consistent = False
+    if not consistent:
+        raise TalkerError(f"The head {path} is broken; run `python -m render.head` to build it again.")
+    return rig
+
+
+def _is_consistent(rig: Rig) -> bool:
+    """Whether shapes agree, numbers are finite and every index points at a vertex."""
+    count = len(rig.vertices)
+    indices = [rig.faces, *rig.landmarks.values(), *rig.parts.values()]
+    return (
+        count > 0
+        and rig.vertices.shape == (count, 3)
+        and rig.faces.ndim == 2
+        and rig.faces.shape[1] == 3
+        and rig.deltas.shape == (len(ARKIT_NAMES), count, 3)
+        and rig.colors.shape == (count, 4)
+        and rig.pivot.shape == (3,)
+        and bool(np.isfinite(rig.vertices).all() and np.isfinite(rig.deltas).all() and np.isfinite(rig.pivot).all())
+        and all(i.size == 0 or (i.min() >= 0 and i.max() < count) for i in indices)
+    )
+
+
+@cache
+def default_rig() -> Rig:
+    """The head that ships with the project (assets/head/default.npz), read once per process."""
+    return load_rig(DEFAULT_RIG_PATH)
