@@ -1,0 +1,257 @@
+"""Speech encoders: speech → one feature vector a motion frame, and one vector for the voice.
+
+`SpeechEncoder` wraps any speech model of transformers. The embedded default is `CompactSpeechModel`,
+small enough for the repository; it is registered with AutoModel and loads the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import kaldi_native_fbank
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import Wav2Vec2FeatureExtractor
+from transformers.modeling_outputs import BaseModelOutput
+
+from talker.audio import SAMPLE_RATE, Speech
+from talker.errors import TalkerError
+from talker.motion import FPS
+
+FRAME_LENGTH = 0.025
+"""Seconds of one analysis window of the MFCC front end."""
+FRAME_SHIFT = 0.010
+"""Seconds between analysis windows."""
+
+
+@dataclass(frozen=True)
+class SpeechFeatures:
+    """What a denoiser hears.
+
+    frames : (T, D) float32, one row a motion frame
+    voice  : (E,) float32, the whole utterance, for matching identities
+    """
+
+    frames: np.ndarray
+    voice: np.ndarray
+
+
+def _frame_options(options) -> None:
+    options.frame_opts.samp_freq = SAMPLE_RATE
+    options.frame_opts.dither = 0.0
+    options.frame_opts.snip_edges = True
+    options.frame_opts.frame_length_ms = 1000 * FRAME_LENGTH
+    options.frame_opts.frame_shift_ms = 1000 * FRAME_SHIFT
+
+
+def _run(online, samples: np.ndarray) -> np.ndarray:
+    shortest = int(FRAME_LENGTH * SAMPLE_RATE) + int(FRAME_SHIFT * SAMPLE_RATE)
+    if len(samples) < shortest:
+        samples = np.pad(samples, (0, shortest - len(samples)))
+    online.accept_waveform(SAMPLE_RATE, samples.astype(np.float32))
+    online.input_finished()
+    return np.stack([online.get_frame(i) for i in range(online.num_frames_ready)]).astype(np.float32)
+
+
+def mfcc(samples: np.ndarray) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, mean 0 and variance 1 over the utterance."""
+    options = kaldi_native_fbank.MfccOptions()
+    _frame_options(options)
+    options.mel_opts.num_bins = 23
+    options.num_ceps = 13
+    options.use_energy = False
+    cepstra = _run(kaldi_native_fbank.OnlineMfcc(options), samples)
+    return (cepstra - cepstra.mean(0)) / np.maximum(cepstra.std(0), 1e-3)
+
+
+def voice_fbank(samples: np.ndarray) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T', 40) log-mel energies of the loud half of the frames.
+
+    Only the level is taken away: the long-term spectrum, which per-band normalisation would remove,
+    is what tells voices apart.
+    """
+    options = kaldi_native_fbank.FbankOptions()
+    _frame_options(options)
+    options.mel_opts.num_bins = 40
+    options.use_energy = False
+    mel = _run(kaldi_native_fbank.OnlineFbank(options), samples)
+    level = mel.mean(1)
+    loud = mel[level >= np.median(level)]
+    return (loud - loud.mean()) / max(float(loud.std()), 1e-3)
+
+
+class CompactSpeechConfig(PreTrainedConfig):
+    """Sizes of the embedded speech encoder."""
+
+    model_type = "talker-compact-speech"
+
+    def __init__(
+        self,
+        num_cepstra: int = 13,
+        num_mel_bins: int = 40,
+        hidden_size: int = 256,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2),
+        gru_size: int = 192,
+        feature_size: int = 128,
+        voice_size: int = 64,
+        dropout: float = 0.15,
+        **kwargs,
+    ):
+        self.num_cepstra = num_cepstra
+        self.num_mel_bins = num_mel_bins
+        self.hidden_size = hidden_size
+        self.dilations = list(dilations)
+        self.gru_size = gru_size
+        self.feature_size = feature_size
+        self.voice_size = voice_size
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+
+class _DilatedBlock(nn.Module):
+    def __init__(self, width: int, dilation: int, dropout: float):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+        self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.mix = nn.Conv1d(width, width, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.dropout(self.mix(torch.relu(self.conv(torch.relu(self.norm(x))))))
+
+
+class _VoiceNetwork(nn.Module):
+    """Convolutions and statistics pooling, as x-vectors (Snyder et al. 2018)."""
+
+    def __init__(self, bins: int, size: int, width: int = 128):
+        super().__init__()
+        self.frames = nn.Sequential(
+            nn.Conv1d(bins, width, 5, padding=2), nn.ReLU(), nn.BatchNorm1d(width),
+            nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.BatchNorm1d(width),
+            nn.Conv1d(width, width, 1), nn.ReLU(), nn.BatchNorm1d(width),
+        )  # fmt: skip
+        self.embed = nn.Linear(2 * width, size)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        hidden = self.frames(mel.transpose(1, 2))
+        return self.embed(torch.cat([hidden.mean(2), hidden.std(2, unbiased=False)], 1))
+
+
+class CompactSpeechModel(PreTrainedModel):
+    """Dilated convolutions and one bidirectional GRU over MFCCs, and a small voice network beside them."""
+
+    config_class = CompactSpeechConfig
+    main_input_name = "cepstra"
+
+    def __init__(self, config: CompactSpeechConfig):
+        super().__init__(config)
+        width = config.hidden_size
+        self.stem = nn.Sequential(
+            nn.Conv1d(config.num_cepstra, width, 5, padding=2), nn.ReLU(),
+            nn.Conv1d(width, width, 4, stride=2, padding=1),
+        )  # fmt: skip
+        self.blocks = nn.Sequential(*[_DilatedBlock(width, d, config.dropout) for d in config.dilations])
+        self.gru = nn.GRU(width, config.gru_size, batch_first=True, bidirectional=True)
+        self.project = nn.Linear(2 * config.gru_size, config.feature_size)
+        self.normalise = nn.LayerNorm(config.feature_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.voice = _VoiceNetwork(config.num_mel_bins, config.voice_size)
+        self.post_init()
+
+    def _init_weights(self, module):
+        """Every layer keeps the initialisation that PyTorch gives it."""
+
+    def forward(self, cepstra: Tensor, return_dict: bool = True, **_) -> BaseModelOutput:
+        """(B, T, 13) MFCCs every 10 ms → last_hidden_state (B, T // 2, feature_size) every 20 ms."""
+        hidden = self.blocks(self.stem(cepstra.transpose(1, 2))).transpose(1, 2)
+        hidden, _ = self.gru(self.dropout(hidden))
+        return BaseModelOutput(last_hidden_state=self.normalise(self.project(self.dropout(hidden))))
+
+
+AutoConfig.register(CompactSpeechConfig.model_type, CompactSpeechConfig, exist_ok=True)
+AutoModel.register(CompactSpeechConfig, CompactSpeechModel, exist_ok=True)
+
+
+def resample_features(features: Tensor, times: Tensor, frames: int, fps: float) -> Tensor:
+    """Linear interpolation of features (T, D), heard at `times` (T,) seconds, at i / fps for i < frames.
+
+    Before the first and after the last time the nearest feature holds.
+    """
+    if len(times) == 1:
+        return features.expand(frames, -1)
+    wanted = torch.arange(frames, dtype=times.dtype) / fps
+    right = torch.searchsorted(times, wanted).clamp(1, len(times) - 1)
+    left = right - 1
+    weight = ((wanted - times[left]) / (times[right] - times[left])).clamp(0, 1)[:, None].to(features)
+    return features[left] * (1 - weight) + features[right] * weight
+
+
+class SpeechEncoder:
+    """A frozen speech model. Features of any rate are brought to the motion's by linear interpolation."""
+
+    def __init__(self, model: PreTrainedModel, extractor=None):
+        self.model = model.eval().requires_grad_(False)
+        self.extractor = extractor
+        self.compact = isinstance(model, CompactSpeechModel)
+
+    @classmethod
+    def from_pretrained(cls, folder_or_id: str | Path, device: str | torch.device = "cpu") -> SpeechEncoder:
+        """Load from a folder, or by a model hub's id where a hub can be reached. TalkerError if neither."""
+        try:
+            model = AutoModel.from_pretrained(str(folder_or_id), use_safetensors=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise TalkerError(
+                f"The speech encoder {str(folder_or_id)!r} cannot be loaded: it is neither a complete checkpoint "
+                "folder nor a model that the hub offers here."
+            ) from error
+        extractor = None
+        if not isinstance(model, CompactSpeechModel):
+            try:
+                extractor = AutoFeatureExtractor.from_pretrained(str(folder_or_id))
+            except (OSError, ValueError):
+                # Checkpoints of waveform models need no more than mean 0 and variance 1.
+                extractor = Wav2Vec2FeatureExtractor(sampling_rate=SAMPLE_RATE, do_normalize=True)
+        return cls(model.to(device), extractor)
+
+    @property
+    def feature_size(self) -> int:
+        """D, the width of a frame's features."""
+        return self.model.config.feature_size if self.compact else self.model.config.hidden_size
+
+    @property
+    def voice_size(self) -> int:
+        """E, the width of the voice vector."""
+        return self.model.config.voice_size if self.compact else self.model.config.hidden_size
+
+    @torch.inference_mode()
+    def encode(self, speech: Speech, frames: int, fps: float = FPS) -> SpeechFeatures:
+        """Speech → features at times 0, 1 / fps, …, (frames − 1) / fps, and the voice vector."""
+        device = self.model.device
+        if self.compact:
+            cepstra = torch.from_numpy(mfcc(speech.samples))[None].to(device)
+            hidden = self.model(cepstra).last_hidden_state[0].cpu()
+            mel = torch.from_numpy(voice_fbank(speech.samples))[None].to(device)
+            voice = self.model.voice(mel)[0].cpu()
+            # A feature stands for two analysis windows; its time is the middle of both.
+            first, shift = (FRAME_LENGTH + FRAME_SHIFT) / 2, 2 * FRAME_SHIFT
+        else:
+            inputs = self.extractor(speech.samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").to(device)
+            hidden = self.model(**inputs).last_hidden_state[0].float().cpu()
+            voice = hidden.mean(0)
+            first, shift = _feature_clock(self.model.config, speech.seconds, len(hidden))
+        times = first + shift * torch.arange(len(hidden), dtype=torch.float64)
+        return SpeechFeatures(resample_features(hidden, times, frames, fps).numpy(), voice.numpy())
+
+
+def _feature_clock(config, seconds: float, count: int) -> tuple[float, float]:
+    """Time of the first feature and seconds between features, of a transformers speech model."""
+    if getattr(config, "conv_stride", None) and getattr(config, "conv_kernel", None):
+        field, stride = 1, 1
+        for kernel, step in zip(config.conv_kernel, config.conv_stride):
+            field += (kernel - 1) * stride
+            stride *= step
+        return field / 2 / SAMPLE_RATE, stride / SAMPLE_RATE
+    return seconds / count / 2, seconds / count
