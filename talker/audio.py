@@ -162,7 +162,9 @@ def _decode(file, label: str) -> tuple[np.ndarray, int]:
                 if rate and length / rate > MAX_SECONDS + 1.0:
                     duration = container.duration / av.time_base if container.duration else None
                     raise TalkerError(_too_long(label, duration))
-    except av.error.FFmpegError as error:
+    except TalkerError:
+        raise
+    except (av.error.FFmpegError, ValueError) as error:  # ValueError: rate or layout change half-way
         raise TalkerError(not_audio) from error
     if damaged > max(1, DAMAGED_SHARE * packets):
         raise TalkerError(f"{label} is damaged: {damaged} of its {packets} packets cannot be decoded; export it again.")
