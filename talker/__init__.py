@@ -1,0 +1,1 @@
+"""Talker: recorded speech in, talking 3D faces out."""

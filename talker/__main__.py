@@ -1,0 +1,115 @@
+"""The command line: python -m talker speak | identities | models | bench."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from talker.errors import TalkerError
+
+
+def speak(args: argparse.Namespace) -> None:
+    """Speech in, takes, exports and pictures out."""
+    from talker.audio import load_speech
+
+    speech = load_speech(args.audio)
+
+    from render.export import write_outputs
+    from talker.pipeline import Talker
+    from tqdm import tqdm
+
+    talker = Talker.from_pretrained(args.model, device=args.device)
+    with tqdm(total=100, bar_format="{desc:<8} {bar} {n:3.0f} %", disable=args.quiet) as bar:
+
+        def show(stage: str, fraction: float) -> None:
+            bar.set_description_str(stage, refresh=False)
+            bar.n = round(100 * fraction)
+            bar.refresh()
+
+        takes = talker.speak(
+            speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps,
+            guidance=args.guidance, callback=show,
+        )  # fmt: skip
+        outputs = write_outputs(takes, speech, args.out, video=not args.no_video, callback=show)
+    print(Path(outputs.report_json).read_text())
+
+
+def identities(args: argparse.Namespace) -> None:
+    """One name a line."""
+    from talker.pipeline import Talker
+
+    print("\n".join(Talker.from_pretrained(args.model).identities))
+
+
+def models(args: argparse.Namespace) -> None:
+    """One checkpoint a line: its name and what it is."""
+    from talker.pipeline import available_models
+
+    for name, summary in available_models().items():
+        print(f"{name}\t{summary}")
+
+
+def bench(args: argparse.Namespace) -> None:
+    """Inference time per frame, as JSON."""
+    from talker.bench import measure
+
+    print(json.dumps(measure(args.model, args.seconds, args.takes, args.steps, args.repeats), indent=2))
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    root = argparse.ArgumentParser(prog="python -m talker", description="Recorded speech in, talking 3D faces out.")
+    verbs = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    add = verbs.add_parser("speak", help="animate a recording: takes, curves, GLB and video")
+    add.add_argument("audio", metavar="AUDIO", help="recording: wav, flac, mp3, ogg, m4a or webm, up to 60 s")
+    add.add_argument("--out", required=True, metavar="DIR", help="folder to write into; made if missing")
+    add.add_argument("--takes", type=_count, default=4, help="how many animations to sample (default 4)")
+    add.add_argument("--seed", type=int, default=0, help="the same seed gives the same takes (default 0)")
+    add.add_argument("--identity", default="auto", metavar="auto|NAME", help="talking identity (default: matched)")
+    add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
+    add.add_argument("--steps", type=_count, help="denoising steps, 1 to the model's own (default: all of them)")
+    add.add_argument("--guidance", type=float, help="guidance strength, for models trained with it")
+    add.add_argument("--no-video", action="store_true", help="skip the comparison video")
+    add.add_argument("--device", help="cpu or cuda (default: what there is)")
+    add.add_argument("--quiet", action="store_true", help="no progress bar")
+    add.set_defaults(run=speak)
+
+    add = verbs.add_parser("identities", help="list the identity library")
+    add.add_argument("--model", default="diffusiontalker", metavar="NAME")
+    add.set_defaults(run=identities)
+
+    verbs.add_parser("models", help="list the checkpoints").set_defaults(run=models)
+
+    add = verbs.add_parser("bench", help="inference time per frame (ITF) by stage, as JSON")
+    add.add_argument("--model", default="diffusiontalker", metavar="NAME")
+    add.add_argument("--seconds", type=float, default=10.0, help="length of the speech (default 10)")
+    add.add_argument("--takes", type=_count, default=4)
+    add.add_argument("--steps", type=_count)
+    add.add_argument("--repeats", type=_count, default=5, help="runs, of which the median counts (default 5)")
+    add.set_defaults(run=bench)
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0, or 2 with one sentence on stderr for bad input."""
+    args = parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except TalkerError as error:
+        print(f"talker: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
