@@ -1,0 +1,56 @@
+# Two commands: `make demo` opens the app on http://127.0.0.1:7860, `make test` runs every test.
+# Both set up what they need the first time and start at once afterwards.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# More threads than this are slower on the small models here, and tests start processes of their own.
+export OMP_NUM_THREADS ?= 2
+export GRADIO_ANALYTICS_ENABLED ?= False
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test clean debian-packages debian-packages-dev
+.DELETE_ON_ERROR:
+
+demo: debian-packages $(VENV)/installed
+	$(BIN)/python app.py
+
+test: debian-packages debian-packages-dev $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp younger than the pins means that the environment holds them.
+$(VENV)/installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --requirement $<
+	touch $@
+
+$(VENV)/installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --requirement $<
+	touch $(VENV)/installed $@
+
+# Debian packages that are missing: installed as root, else named. Other systems bring their own.
+define install-packages
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=; \
+	for package in $$(cat $(1)); do \
+		dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	else \
+		echo "Missing Debian packages; if something does not start, run: sudo apt-get install -y$$missing"; \
+	fi
+endef
+
+debian-packages:
+	$(call install-packages,packages.txt)
+
+debian-packages-dev:
+	$(call install-packages,packages-dev.txt)
