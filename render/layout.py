@@ -1,0 +1,124 @@
+"""Layout of a picture: which cell each take gets, its caption, the label, the background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+WIDTH, HEIGHT = 1280, 720
+"""Size of a picture in pixels unless another is asked for."""
+
+LABEL = "Synthetic"
+"""What every picture says about itself."""
+
+CAPTION_HEIGHT = 44
+"""Pixels below each head that its caption gets in a picture of the usual height."""
+
+BACKGROUND_TOP, BACKGROUND_BOTTOM = (64, 72, 84), (22, 25, 31)
+"""sRGB colours of the soft gradient behind the heads."""
+
+TEXT_COLOR, PLATE_COLOR = (235, 238, 242), (0, 0, 0, 110)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A small drawing to lay over pictures: its top left corner, colour times opacity, and transparency."""
+
+    top: int
+    left: int
+    premultiplied: np.ndarray  # (h, w, 3) uint8
+    transparency: np.ndarray  # (h, w, 1) float32 in [0, 1]
+
+    def lay_over(self, picture: np.ndarray) -> None:
+        """Draw on a picture (H, W, 3) uint8, in place."""
+        high, wide = self.premultiplied.shape[:2]
+        under = picture[self.top : self.top + high, self.left : self.left + wide]
+        under[...] = self.premultiplied + (under * self.transparency).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Cells of equal size that show heads as large as they can be, left to right, top to bottom.
+
+    takes         : how many heads
+    width, height : pixels of the picture
+    aspect        : width / height of a head
+    """
+
+    takes: int
+    width: int
+    height: int
+    aspect: float
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that makes heads largest; the fewest of those that tie."""
+
+        def head_height(rows: int) -> float:
+            columns = -(-self.takes // rows)
+            return min(self.height / rows - self.caption_height, self.width / columns / self.aspect)
+
+        return max(range(1, self.takes + 1), key=lambda rows: (head_height(rows), -rows))
+
+    @property
+    def columns(self) -> int:
+        return -(-self.takes // self.rows)
+
+    @property
+    def caption_height(self) -> int:
+        """Pixels of the band below each head."""
+        return round(CAPTION_HEIGHT * self.height / HEIGHT)
+
+    @property
+    def view(self) -> tuple[int, int]:
+        """Pixels (width, height) of the part of a cell that shows the head."""
+        return self.width // self.columns, self.height // self.rows - self.caption_height
+
+    def corner(self, take: int) -> tuple[int, int]:
+        """Top left pixel (x, y) of a take's cell; a last row that is not full stands in the middle."""
+        row, column = divmod(take, self.columns)
+        wide, high = self.width // self.columns, self.height // self.rows
+        in_row = min(self.columns, self.takes - row * self.columns)
+        return column * wide + (self.width - in_row * wide) // 2, row * high
+
+    def overlay(self, captions: Sequence[str]) -> list[Patch]:
+        """A caption under each head, and the label in the top right corner."""
+        band, (wide, high) = self.caption_height, self.view
+        font = ImageFont.load_default(max(8, round(0.62 * band)))
+        patches = []
+        for take, caption in enumerate(captions[: self.takes]):
+            x, y = self.corner(take)
+            drawing = _text(caption, font, None)
+            drawing = drawing.crop((0, 0, min(drawing.width, wide), min(drawing.height, band)))
+            patches.append(_patch(drawing, x + (wide - drawing.width) // 2, y + high + (band - drawing.height) // 2))
+        label = _text(LABEL, font, PLATE_COLOR)
+        patches.append(_patch(label, self.width - label.width - 10, 10))
+        return patches
+
+
+def background(height: int) -> np.ndarray:
+    """Colours from the top row to the bottom row: (height, 3) float64 in [0, 1], sRGB."""
+    blend = np.linspace(0, 1, height)[:, None] ** 0.8
+    return ((1 - blend) * np.array(BACKGROUND_TOP) + blend * np.array(BACKGROUND_BOTTOM)) / 255
+
+
+def _text(text: str, font: ImageFont.ImageFont, plate: tuple[int, int, int, int] | None) -> Image.Image:
+    """A line of text with a little room around it, on a plate of the given colour if any."""
+    pad_x, pad_y = 10, 6
+    wide = round(font.getlength(text)) + 2 * pad_x
+    ascent, descent = font.getmetrics()
+    image = Image.new("RGBA", (wide, ascent + descent + 2 * pad_y), (*TEXT_COLOR, 0))
+    if plate:
+        ImageDraw.Draw(image).rounded_rectangle((0, 0, image.width - 1, image.height - 1), radius=6, fill=plate)
+    layer = Image.new("RGBA", image.size, (*TEXT_COLOR, 0))
+    ImageDraw.Draw(layer).text((pad_x, pad_y), text, font=font, fill=(*TEXT_COLOR, 255))
+    return Image.alpha_composite(image, layer)
+
+
+def _patch(drawing: Image.Image, left: int, top: int) -> Patch:
+    rgba = np.asarray(drawing, np.float32)
+    opacity = rgba[..., 3:] / 255
+    return Patch(max(top, 0), max(left, 0), (rgba[..., :3] * opacity).astype(np.uint8), 1 - opacity)
