@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from talker.atomic import whole_file
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
@@ -117,16 +116,8 @@ def save_rig(rig: Rig, path: str | Path) -> None:
     }
     for group, indices in (("landmarks", rig.landmarks), ("parts", rig.parts)):
         arrays |= {f"{group}/{key}": np.asarray(value, np.int32) for key, value in indices.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
-    os.close(handle)
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def load_rig(path: str | Path) -> Rig:
