@@ -15,12 +15,8 @@ from torch.nn import functional
 
 from talker.encoders import FRAME_LENGTH, FRAME_SHIFT, CompactSpeechConfig, CompactSpeechModel, mfcc, voice_fbank
 from talker.motion import LIP_REGION
-from training.articulation import PHONES
+from training.alignment import PHONES
 from training.augmentation import augment, change_rate
-
-UNKNOWN = -100
-"""Phone label of frames that have none; cross-entropy leaves them out."""
-
 
 @dataclass
 class EncoderUtterance:
@@ -41,16 +37,20 @@ class EncoderUtterance:
 
 @dataclass
 class EncoderExample:
-    """One augmented rendering of an utterance, ready to be cropped.
+    """One augmented rendering of an utterance, ready to be cropped. Arrays are float16.
 
-    cepstra (2T, 13), mel (M, 40), phone (T,) int64, lips (T, L): everything float16 but labels.
+    cepstra : (2T, 13) MFCCs
+    phone   : (T, 40) probability of each of PHONES, rows of zeros where nothing is known
+    lips    : (T, L) coefficients of LIP_REGION
+    mel     : (M, 40) log-mel energies, None for speech that is known by its MFCCs only
+    speaker : index of the speaker, None where mel is
     """
 
     cepstra: np.ndarray
-    mel: np.ndarray
     phone: np.ndarray
     lips: np.ndarray
-    speaker: int
+    mel: np.ndarray | None = None
+    speaker: int | None = None
 
 
 def feature_times(count: int) -> np.ndarray:
@@ -59,10 +59,10 @@ def feature_times(count: int) -> np.ndarray:
 
 
 def frame_labels(phones: list, times: np.ndarray) -> np.ndarray:
-    """Index in PHONES of the phone heard at each time, UNKNOWN where none is. (n,) int64."""
-    labels = np.full(len(times), UNKNOWN, dtype=np.int64)
+    """Which of PHONES is heard at each time, as rows of one 1, of zeros where none is. (n, 40) float16."""
+    labels = np.zeros((len(times), len(PHONES)), dtype=np.float16)
     for phone in phones:
-        labels[(times >= phone.start) & (times < phone.end)] = PHONES.index(phone.label)
+        labels[(times >= phone.start) & (times < phone.end), PHONES.index(phone.label)] = 1
     return labels
 
 
@@ -84,9 +84,9 @@ def render_example(
     voiced = augment(utterance.samples, babble, rng) if variant else samples
     return EncoderExample(
         cepstra[: 2 * count].astype(np.float16),
-        voice_fbank(voiced).astype(np.float16),
         frame_labels(utterance.phones, times),
         lips.astype(np.float16),
+        voice_fbank(voiced).astype(np.float16),
         utterance.speaker,
     )
 
@@ -110,24 +110,37 @@ class EncoderHeads(nn.Module):
 
 @dataclass
 class EncoderBatches:
-    """Random crops, a function of (seed, step) alone so that a resumed run sees the same ones."""
+    """Random crops, a function of (seed, step) alone so that a resumed run sees the same ones.
 
-    examples: list[EncoderExample]
+    labelled, unlabelled : recordings with true labels, and with those that an earlier encoder gave
+    share                : of each batch's rows, how many are unlabelled
+    """
+
+    labelled: list[EncoderExample]
+    unlabelled: list[EncoderExample] = field(default_factory=list)
+    share: float = 0.5
     batch_size: int = 32
     frames: int = 200
     voice_frames: int = 150
     seed: int = 0
-    lengths: np.ndarray = field(init=False)
-
-    def __post_init__(self):
-        self.lengths = np.array([len(e.phone) for e in self.examples], dtype=float)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
+        """Rows of labelled speech first; only they have mel (B', 150, 40) and speaker (B',)."""
         rng = np.random.default_rng([self.seed, step])
+        borrowed = round(self.share * self.batch_size) if self.unlabelled else 0
+        labelled = self._draw(self.labelled, self.batch_size - borrowed, rng)
+        rows = [self._crop(e, rng) for e in labelled + self._draw(self.unlabelled, borrowed, rng)]
+        batch = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+        batch["mel"] = np.stack([self._crop_voice(e, rng) for e in labelled])
+        batch["speaker"] = np.array([e.speaker for e in labelled], dtype=np.int64)
+        return {key: torch.from_numpy(value) for key, value in batch.items()}
+
+    def _draw(self, pool: list[EncoderExample], count: int, rng: np.random.Generator) -> list[EncoderExample]:
+        if not count:
+            return []
         # Long recordings hold more speech, so they are drawn more often.
-        chosen = rng.choice(len(self.examples), self.batch_size, p=self.lengths / self.lengths.sum())
-        rows = [self._crop(self.examples[i], rng) for i in chosen]
-        return {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
+        lengths = np.array([len(e.phone) for e in pool], dtype=float)
+        return [pool[i] for i in rng.choice(len(pool), count, p=lengths / lengths.sum())]
 
     def _crop(self, example: EncoderExample, rng: np.random.Generator) -> dict[str, np.ndarray]:
         count = len(example.phone)
@@ -137,21 +150,19 @@ class EncoderBatches:
         take = np.minimum(take, count - 1)
         cepstra = example.cepstra.reshape(count, -1)[take].reshape(2 * self.frames, -1).astype(np.float32)
         cepstra[np.repeat(~inside, 2)] = 0
-        cepstra += rng.normal(0, 0.1, cepstra.shape).astype(np.float32)
+        cepstra += rng.normal(0, 0.15, cepstra.shape).astype(np.float32)
         for _ in range(2):  # time masks (Park et al. 2019, SpecAugment)
             width = int(rng.integers(0, 16))
             begin = int(rng.integers(0, 2 * self.frames - width))
             cepstra[begin : begin + width] = 0
-        mel_start = int(rng.integers(max(len(example.mel) - self.voice_frames, 0) + 1))
-        mel = np.take(example.mel, np.arange(mel_start, mel_start + self.voice_frames), axis=0, mode="wrap")
-        return {
-            "cepstra": cepstra,
-            "mel": mel.astype(np.float32),
-            "phone": np.where(inside, example.phone[take], UNKNOWN),
-            "lips": example.lips[take].astype(np.float32),
-            "inside": inside,
-            "speaker": np.int64(example.speaker),
-        }
+        phone = example.phone[take].astype(np.float32)
+        phone[~inside] = 0
+        return {"cepstra": cepstra, "phone": phone, "lips": example.lips[take].astype(np.float32), "inside": inside}
+
+    def _crop_voice(self, example: EncoderExample, rng: np.random.Generator) -> np.ndarray:
+        start = int(rng.integers(max(len(example.mel) - self.voice_frames, 0) + 1))
+        wanted = np.arange(start, start + self.voice_frames)
+        return np.take(example.mel, wanted, axis=0, mode="wrap").astype(np.float32)
 
 
 def encoder_loss(
@@ -160,15 +171,11 @@ def encoder_loss(
     """Cross-entropy of phones + weighted squared error of the lips + speaker loss; and the share of frames right."""
     hidden = model(batch["cepstra"]).last_hidden_state
     logits = heads.phone(hidden)
-    inside = batch["inside"]
-    phone = functional.cross_entropy(
-        logits.flatten(0, 1), batch["phone"].flatten(), ignore_index=UNKNOWN, label_smoothing=0.05
-    )
-    lips = ((heads.lips(hidden) - batch["lips"])[inside] ** 2).mean()
-    voice = model.voice(batch["mel"])
-    speaker = heads.speaker_loss(voice, batch["speaker"])
-    known = batch["phone"] != UNKNOWN
-    right = (logits.argmax(-1) == batch["phone"])[known].float().mean()
+    known = batch["phone"].sum(-1) > 0.5
+    phone = functional.cross_entropy(logits[known], batch["phone"][known], label_smoothing=0.05)
+    lips = ((heads.lips(hidden) - batch["lips"])[batch["inside"]] ** 2).mean()
+    speaker = heads.speaker_loss(model.voice(batch["mel"]), batch["speaker"])
+    right = (logits.argmax(-1) == batch["phone"].argmax(-1))[known].float().mean()
     return {
         "loss": phone + lip_weight * lips + 0.5 * speaker,
         "phone": phone.detach(),
