@@ -1,0 +1,234 @@
+"""The default head: its mesh, colours and 52 shapes, built from formulas alone.
+
+    python -m render.head                               writes assets/head/default.npz
+    python -m render.head --sheet docs/head-shapes.png  draws every shape as a contact sheet
+
+The left half is built (render.head_surface, render.head_parts) and mirrored, so that a Right shape
+is exactly the mirror image of its Left one. Proportions follow Farkas (1994), see
+render.head_surface; what every shape means follows Apple's ARFaceAnchor.BlendShapeLocation
+(render.head_shapes).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from render import head_parts as parts
+from render import head_surface as surface
+from render.head_surface import bump, smoothstep
+from render.rig import DEFAULT_RIG_PATH, Rig, save_rig
+
+SKIN = np.array([0.905, 0.715, 0.600])
+SHADE = np.array([0.46, 0.25, 0.20])
+BLUSH = np.array([0.870, 0.520, 0.450])
+LIP = np.array([0.770, 0.400, 0.380])
+LINING = np.array([0.480, 0.160, 0.165])
+
+PIVOT = np.array([0.0, -75.0, -20.0])
+"""Where the head turns on the neck: about the second cervical vertebra, mm."""
+
+
+@dataclass
+class Sculpture:
+    """The whole head in millimetres, with what the shapes need to know of each vertex.
+
+    vertices (V, 3), faces (F, 3), colors (V, 3) in 0..1; mirror (V,): index of each vertex's mirror
+    image; part (V,): index into names; lip_side (V,): +1 upper, -1 lower half of the mouth's rings, 0
+    elsewhere and at the corners; lip_out (V,): mm outside the vermilion border in the rings, else nan;
+    lip_s (V,): |x| / half width along the mouth, else nan; lid_ring, lid_column (V,): place in the eye's
+    rings or the lashes, else -1; forward (V,): 0..1 from the tongue's root to its tip.
+    mouth, eye: vertex indices of the left half's rings.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray
+    mirror: np.ndarray
+    part: np.ndarray
+    names: list[str]
+    marks: dict[str, np.ndarray] = field(default_factory=dict)
+    mouth: np.ndarray = None
+    eye: np.ndarray = None
+    contact: int = 0
+    share: np.ndarray = None
+
+    def of(self, *names):
+        """Boolean mask (V,) of the vertices of these parts."""
+        return np.isin(self.part, [self.names.index(name) for name in names])
+
+
+def skin_colors(vertices, normals):
+    """sRGB (n, 3) in 0..1 of skin: base tone, blush, baked ambient occlusion."""
+    x, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
+    p = np.stack([x, y, z], 1)
+    blush = 0.55 * bump(p, (43, -34, 66), (17, 14, 30)) + 0.42 * bump(p, (0, -40, 112), (13, 11, 16))
+    blush += 0.22 * bump(p, (0, -103, 92), (16, 10, 30)) + 0.30 * bump(p, (31, 9, 80), (16, 5, 20))
+    blush += 0.15 * bump(p, (0, -56, 96), (14, 8, 20))
+    color = SKIN + np.clip(blush, 0, 1)[:, None] * (BLUSH - SKIN)
+    color *= (1.0 + 0.03 * bump(p, (0, 45, 90), (40, 25, 40)))[:, None]
+    open_ = surface.openness(vertices, normals)
+    dark = np.clip(0.92 * (1 - open_), 0, 1)
+    dark += 0.30 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
+    dark += 0.16 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
+    dark += 0.80 * bump(p, (5.8, -47.6, 101), (2.9, 2.4, 6))  # nostrils
+    dark += 0.20 * bump(p, (18.5, -42, 92), (2.6, 6, 8))  # crease of the ala
+    dark += 0.10 * bump(p, (27, -54, 88), (4, 10, 14))
+    dark += 0.18 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
+    dark += 0.42 * smoothstep(y, -104, -124) * smoothstep(z, 84, 30) * smoothstep(y, -215, -150)
+    dark = np.clip(dark, 0, 0.92)[:, None]
+    return color * (1 - dark) + color * SHADE / SKIN * dark
+
+
+def _half():
+    """All parts of the left half, the skin first, with their marks."""
+    skin = surface.half_skin()
+    v = skin["vertices"]
+    count = len(v)
+    normals = surface.gradient(v, step=0.6)
+    colors = skin_colors(v, normals)
+    side = np.zeros(count)
+    out, s = np.full(count, np.nan), np.full(count, np.nan)
+    middle = surface.MOUTH_COLUMNS
+    mouth, eye, contact = skin["mouth"], skin["eye"], skin["contact"]
+    side[mouth[:, :middle]], side[mouth[:, middle + 1:]] = 1, -1
+    out[mouth] = skin["outside"][:, None]
+    theta = np.linspace(0, np.pi / 2, middle + 1)
+    s[mouth] = np.abs(np.concatenate([np.cos(theta[::-1]), np.cos(theta[1:])]))
+    s[mouth[:, [0, -1]]] = 0.0
+    border = contact + 5
+    # vermilion, darker towards the line where the lips meet; lining, darker towards the throat
+    columns = np.abs(s[mouth[0]])
+    for k in range(len(mouth)):
+        if contact <= k <= border:
+            t = (k - contact) / 5
+            tone = LIP * (0.80 + 0.20 * smoothstep(t, 0.0, 0.45)) * (1 - 0.16 * columns[:, None] ** 4)
+            if k == border:
+                tone = 0.55 * tone + 0.45 * colors[mouth[k]]
+            if k == contact:
+                tone = tone * 0.66
+            upper = (np.arange(len(columns)) < middle)[:, None]
+            colors[mouth[k]] = tone * np.where(upper, 0.93, 1.03)
+        elif k < contact:
+            depth = (contact - k) / contact
+            colors[mouth[k]] = (LIP * 0.62) * (1 - depth) + LINING * (1 - 0.72 * depth) * depth
+        elif k == border + 1:
+            colors[mouth[k]] = 0.88 * colors[mouth[k]] + 0.12 * LIP
+    # waterline and lid margin
+    colors[eye[0]] = [0.45, 0.20, 0.18]
+    colors[eye[1]] = [0.80, 0.52, 0.46]
+    colors[eye[2]] = 0.75 * np.array([0.72, 0.47, 0.39]) + 0.25 * colors[eye[2]]
+    part = np.full(count, "skin", dtype="<U16")
+    part[mouth[contact:border + 1]] = "lips"
+    part[mouth[:contact]] = "mouth_inner"
+    ring, column = np.full(count, -1), np.full(count, -1)
+    ring[eye] = np.arange(len(eye))[:, None]
+    column[eye] = np.arange(eye.shape[1])
+    lash, lash_column = parts.lashes(v[eye])
+    tongue, forward = parts.tongue()
+    pieces = [parts.eyeball(), lash, parts.brows(), parts.teeth_upper(), parts.teeth_lower(), tongue,
+              parts.ear(SKIN), parts.hair(), parts.bust()]
+    vertices, faces, tones, names = [v], [skin["faces"]], [colors], [part]
+    marks = {"lip_side": [side], "lip_out": [out], "lip_s": [s], "lid_ring": [ring], "lid_column": [column],
+             "forward": [np.zeros(count)], "ear": [np.zeros(count)]}
+    for piece in pieces:
+        n = len(piece.vertices)
+        faces.append(piece.faces + sum(map(len, vertices)))
+        vertices.append(piece.vertices)
+        tones.append(piece.colors)
+        names.append(np.full(n, piece.name, dtype="<U16"))
+        marks["lip_side"].append(np.zeros(n))
+        marks["lip_out"].append(np.full(n, np.nan))
+        marks["lip_s"].append(np.full(n, np.nan))
+        marks["lid_ring"].append(np.full(n, 2 if piece is lash else -1))
+        marks["lid_column"].append(lash_column if piece is lash else np.full(n, -1))
+        marks["forward"].append(forward if piece is tongue else np.zeros(n))
+        marks["ear"].append(np.full(n, float(piece.name == "skin")))
+    marks = {key: np.concatenate(value) for key, value in marks.items()}
+    return (np.concatenate(vertices), np.concatenate(faces), np.concatenate(tones), np.concatenate(names), marks, skin)
+
+
+def sculpt() -> Sculpture:
+    """The whole neutral head."""
+    vertices, faces, colors, part, marks, skin = _half()
+    count = len(vertices)
+    seam = vertices[:, 0] == 0.0
+    partner = np.where(seam, np.arange(count), -1)
+    partner[~seam] = count + np.arange((~seam).sum())
+    mirror = np.empty(count + (~seam).sum(), int)
+    mirror[:count] = partner
+    mirror[partner] = np.arange(count)
+    other = ~seam
+    side = np.where(part == "eye", "eye_left", part).astype("<U16")
+    far = np.where(part == "eye", "eye_right", part).astype("<U16")[other]
+    label = np.concatenate([side, far])
+    names = sorted(set(label))
+    return Sculpture(
+        vertices=np.concatenate([vertices, vertices[other] * [-1, 1, 1]]),
+        faces=np.concatenate([faces, partner[faces][:, ::-1]]),
+        colors=np.concatenate([colors, colors[other]]),
+        mirror=mirror,
+        part=np.array([names.index(name) for name in label]),
+        names=names,
+        marks={key: np.concatenate([value, value[other]]) for key, value in marks.items()},
+        mouth=skin["mouth"], eye=skin["eye"], contact=skin["contact"], share=skin["share"],
+    )
+
+
+def landmarks(head: Sculpture) -> dict[str, np.ndarray]:
+    """Named vertex indices: matching rows on the lips' inner edge (middle third) and on the lids' margins."""
+    row, half = head.mouth[head.contact], surface.MOUTH_COLUMNS
+    upper, lower = row[: half + 1], row[half:][::-1]
+    near = head.vertices[upper, 0] <= surface.MOUTH_HALF_WIDTH / 3 + 0.5
+    left_upper, left_lower = upper[near], lower[near]
+    margin, columns = head.eye[1], surface.EYE_COLUMNS
+    lid_upper = margin[1:columns]
+    lid_lower = margin[columns + 1:][::-1]
+    return {
+        "inner_lip_upper": np.concatenate([left_upper, head.mirror[left_upper[1:]]]),
+        "inner_lip_lower": np.concatenate([left_lower, head.mirror[left_lower[1:]]]),
+        "mouth_corner_left": row[half:half + 1], "mouth_corner_right": head.mirror[row[half:half + 1]],
+        "eye_upper_lid_left": lid_upper, "eye_lower_lid_left": lid_lower,
+        "eye_upper_lid_right": head.mirror[lid_upper], "eye_lower_lid_right": head.mirror[lid_lower],
+    }
+
+
+def build_head() -> Rig:
+    """The default Rig in metres. Deterministic: the same bytes at every call."""
+    from render.head_shapes import shape_deltas
+
+    head = sculpt()
+    deltas = shape_deltas(head)
+    colors = np.concatenate([np.clip(head.colors, 0, 1), np.ones((len(head.colors), 1))], 1)
+    # half precision keeps the file small; 14 micrometres at the widest movement of 28 mm
+    return Rig(
+        vertices=(head.vertices / 1000).astype(np.float32),
+        faces=head.faces.astype(np.int32),
+        deltas=(deltas / 1000).astype(np.float16).astype(np.float32),
+        colors=np.round(colors * 255).astype(np.uint8),
+        pivot=(PIVOT / 1000).astype(np.float32),
+        landmarks={key: value.astype(np.int32) for key, value in landmarks(head).items()},
+        parts={name: np.flatnonzero(head.part == k).astype(np.int32) for k, name in enumerate(head.names)},
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m render.head", description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=DEFAULT_RIG_PATH, help="where the head is written (default: %(default)s)")
+    parser.add_argument("--sheet", type=Path, help="also draw every shape into this PNG")
+    arguments = parser.parse_args()
+    rig = build_head()
+    save_rig(rig, arguments.out)
+    print(f"{arguments.out}: {len(rig.vertices)} vertices, {len(rig.faces)} triangles")
+    if arguments.sheet:
+        from render.head_sheet import write_sheet
+
+        write_sheet(rig, arguments.sheet)
+        print(arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()
