@@ -1,0 +1,113 @@
+"""Losses of DiffusionTalker (paper, section 3.5.1, eqs. 10 to 16).
+
+All motion losses are taken on standardised motion, so that a millimetre of lip and a degree of brow
+count by how much they vary, not by their units. Where the paper prints a squared norm or a sum
+(eqs. 12, 13, 15, 16), the mean over channels and frames is taken, so that the λ mean the same for any
+length of crop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talker.models.diffusiontalker import Condition, DiffusionTalker, lip_channels
+from training.dataset import Batch
+
+LOSS_WEIGHTS = {"expression": 1.0, "lip": 1.0, "contrast": 0.007, "velocity": 0.5, "distill": 0.1}
+"""λ1 to λ5 of eqs. 10 and 11."""
+
+
+def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
+    """Mean of error (B, T, C) with weight (B, T), whose own mean is 1 over the global batch."""
+    return (error.mean(dim=-1) * weight).mean()
+
+
+def expression_loss(prediction: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 12 over all channels (B, T, C)."""
+    return weighted_mean((prediction - clean) ** 2, weight)
+
+
+def lip_loss(prediction: Tensor, clean: Tensor, weight: Tensor, channels: Tensor) -> Tensor:
+    """Eq. 13 over the lip region's channels."""
+    return weighted_mean((prediction[..., channels] - clean[..., channels]) ** 2, weight)
+
+
+def velocity_loss(prediction: Tensor, clean: Tensor, pair_weight: Tensor) -> Tensor:
+    """Eq. 15: squared difference of the first differences in time. pair_weight : (B, T - 1)."""
+    return weighted_mean((prediction.diff(dim=1) - clean.diff(dim=1)) ** 2, pair_weight)
+
+
+def contrast_loss(logits: Tensor, speaker: Tensor) -> Tensor:
+    """Eq. 14: cross-entropy of each voice's similarities with all identities.
+
+    logits  : (B, K) cosine similarities over temperature
+    speaker : (B,) row of the voice's own identity; -1 (not in the library) does not count
+    """
+    return F.cross_entropy(logits, speaker, ignore_index=-1, reduction="sum") / len(speaker)
+
+
+def distill_loss(prediction: Tensor, target: Tensor, snr: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 16: squared distance from the teacher's x̃, weighted with max(SNR, 1). snr : (B,)."""
+    return weighted_mean((prediction - target) ** 2, weight * snr.clamp_min(1.0)[:, None])
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch taken to random diffusion steps. clean, x : (B, T, C) standardised; step : (B,)."""
+
+    clean: Tensor
+    x: Tensor
+    step: Tensor
+    condition: Condition
+    logits: Tensor
+
+
+def identity_embeddings(model: DiffusionTalker, batch: Batch, logits: Tensor | None = None) -> Tensor:
+    """Embeddings (B, 32) of a batch's speakers; for a speaker outside the library, of its voice's match."""
+    logits = model.library.logits(batch.voice) if logits is None else logits
+    return model.library.embeddings[torch.where(batch.speaker >= 0, batch.speaker, logits.argmax(dim=-1))]
+
+
+def noise_batch(model: DiffusionTalker, batch: Batch) -> Noised:
+    """Standardise, draw a step per crop uniformly from 1..N, add noise (eq. 1), look up identities."""
+    schedule = model.schedule
+    step = (batch.uniform * schedule.steps).long().clamp_max(schedule.steps - 1) + 1
+    clean = model.standardise(batch.motion)
+    with torch.autocast(clean.device.type, enabled=False):
+        # Similarities of neighbouring voices differ by less than bfloat16 can tell.
+        logits = model.library.logits(batch.voice)
+    condition = Condition(batch.audio, identity_embeddings(model, batch, logits))
+    return Noised(clean, schedule.add_noise(clean, step, batch.noise), step, condition, logits)
+
+
+def teacher_losses(model: DiffusionTalker, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
+    """The four losses of eq. 10, unweighted."""
+    return {
+        "expression": expression_loss(prediction, noised.clean, batch.weight),
+        "lip": lip_loss(prediction, noised.clean, batch.weight, lip_channels(model.config)),
+        "contrast": contrast_loss(noised.logits, batch.speaker),
+        "velocity": velocity_loss(prediction, noised.clean, batch.pair_weight),
+    }
+
+
+def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+    """The losses with their weighted sum (eqs. 10 and 11) as "total"."""
+    return {"total": sum(weights[name] * loss for name, loss in losses.items()), **losses}
+
+
+class DiffusionObjective(nn.Module):
+    """Eq. 10 for one batch: what a model trained from data minimises."""
+
+    def __init__(self, model: DiffusionTalker, weights: dict[str, float] | None = None):
+        super().__init__()
+        self.model = model
+        self.weights = {**LOSS_WEIGHTS, **(weights or {})}
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        noised = noise_batch(self.model, batch)
+        prediction = self.model(noised.x, noised.step, noised.condition).float()
+        return total_loss(teacher_losses(self.model, batch, noised, prediction), self.weights)

@@ -1,0 +1,129 @@
+"""Recipes: everything that decides how a checkpoint comes out, as YAML beside the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from talker.errors import TalkerError
+from talker.identity import TEMPERATURE
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyper-parameters; the defaults are the paper's (section 4.1) where it names them.
+
+    encoder          : folder or hub id of the frozen speech encoder
+    data             : what the figures were trained on, copied into config.json
+    diffusion_steps  : N of the linear schedule
+    head             : also model the head's three angles
+    steps, epochs    : length of the training; one of them is 0
+    crop_frames      : shortest and longest crop
+    learning_rate_end: what a cosine ends at; learning_rate for a constant rate
+    clip_norm        : largest norm of the gradient, 0 for none
+    ema_decay        : decay of the averaged weights that are validated and shipped, 0 for none
+    precision        : "fp32" or "bf16" (matrix products of the training only)
+    voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
+    variants         : augmented copies of each training utterance in the feature cache
+    stages           : student steps of a distillation, in order
+    """
+
+    name: str = "diffusiontalker"
+    encoder: str = "facebook/hubert-base-ls960"
+    data: str = "BEAT"
+    diffusion_steps: int = 32
+    head: bool = True
+    bidirectional: bool = False
+    hidden_dim: int = 256
+    layers: int = 2
+    step_dim: int = 64
+    dropout: float = 0.0
+    temperature: float = TEMPERATURE
+    learn_temperature: bool = False
+    voice_statistics: bool = True
+    loss_weights: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    epochs: float = 0
+    batch_size: int = 32
+    crop_frames: tuple[int, int] = (100, 150)
+    learning_rate: float = 1e-4
+    learning_rate_end: float = 1e-4
+    warmup_steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    precision: str = "fp32"
+    variants: int = 0
+    seed: int = 0
+    validate_every: int = 1000
+    validation_batches: int = 8
+    save_every: int = 500
+    stages: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if bool(self.steps) == bool(self.epochs):
+            raise TalkerError(f"The recipe {self.name} needs either steps or epochs; set one of them.")
+        if self.precision not in ("fp32", "bf16"):
+            raise TalkerError(f"The precision of a recipe is fp32 or bf16, not {self.precision}; correct the recipe.")
+        if not 2 <= self.crop_frames[0] <= self.crop_frames[1]:
+            raise TalkerError("crop_frames needs the shortest and the longest crop, at least 2 frames; correct the recipe.")
+
+    def replace(self, **changes) -> "Recipe":
+        """A copy with these fields changed; setting steps unsets epochs."""
+        if changes.get("steps"):
+            changes.setdefault("epochs", 0)
+        return dataclasses.replace(self, **changes)
+
+    def text(self) -> str:
+        """As YAML, with every field, for the checkpoint's recipe.yaml."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return yaml.safe_dump(values, sort_keys=False)
+
+    def total_steps(self, frames: int) -> int:
+        """Training steps for a split of that many motion frames."""
+        if self.steps:
+            return self.steps
+        per_batch = self.batch_size * sum(self.crop_frames) / 2
+        return max(1, round(self.epochs * frames / per_batch))
+
+    def rate(self, step: int, total: int) -> float:
+        """Learning rate of a 1-based step: linear warm-up, then a cosine to learning_rate_end."""
+        if step <= self.warmup_steps:
+            return self.learning_rate * step / self.warmup_steps
+        share = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
+        fall = 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        return self.learning_rate_end + (self.learning_rate - self.learning_rate_end) * fall
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe by its file, or by its name in training/recipes.
+
+    Raises TalkerError when it is missing, not YAML, or holds a field that recipes do not have.
+    """
+    path = Path(name)
+    if not path.is_file() and path.suffix != ".yaml":
+        path = RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+        raise TalkerError(f"There is no recipe {name}; give a YAML file or one of {known}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise TalkerError(f"The recipe {path} is not YAML ({str(error).splitlines()[0]}); correct it.") from None
+    fields = {f.name: f for f in dataclasses.fields(Recipe)}
+    if not isinstance(values, dict) or set(values) - set(fields):
+        unknown = ", ".join(sorted(set(values) - set(fields))) if isinstance(values, dict) else "no fields"
+        raise TalkerError(f"The recipe {path} holds {unknown}; its fields are {', '.join(fields)}.")
+    for key, value in values.items():
+        if isinstance(value, list):
+            values[key] = tuple(value)
+        elif fields[key].type == "float" and isinstance(value, (str, int)) and not isinstance(value, bool):
+            # YAML 1.1 reads 1e-4 as a string.
+            values[key] = float(value)
+    return Recipe(**values)
