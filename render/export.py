@@ -1,0 +1,144 @@
+"""Export: everything that one utterance leaves in a folder."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from render.charts import write_chart
+from render.gltf import write_glbs
+from render.renderer import Renderer
+from render.rig import Rig, default_rig
+from render.video import encode
+from talker.atomic import whole_file
+from talker.audio import SAMPLE_RATE, Speech
+from talker.formats import write_live_link_csv
+from talker.takes import Takes
+
+STAGES = ("load", "encode", "match", "sample", "render", "write")
+"""Stages whose seconds the report gives."""
+
+OWN_TAKE = re.compile(r"take-(\d+)\.(csv|glb)")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Paths of what write_outputs wrote; comparison_mp4 is None without video."""
+
+    takes_npz: Path
+    csvs: list[Path]
+    glbs: list[Path]
+    comparison_glb: Path
+    comparison_mp4: Path | None
+    chart_png: Path
+    report_json: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """All of them, the video first."""
+        video = [self.comparison_mp4] if self.comparison_mp4 else []
+        return [*video, self.comparison_glb, *self.glbs, *self.csvs, self.takes_npz, self.chart_png, self.report_json]
+
+
+def write_outputs(
+    takes: Takes,
+    speech: Speech,
+    directory: str | Path,
+    rig: Rig | None = None,
+    video: bool = True,
+    callback: Callable[[str, float], None] | None = None,
+) -> Outputs:
+    """Write takes.npz, take-N.csv, take-N.glb, comparison.glb, comparison.mp4, chart.png and report.json.
+
+    directory : made if missing; what an earlier run left there of these files goes, so that the folder shows one run
+    rig       : the head; the default head unless given
+    video     : False leaves comparison.mp4 out, which takes longest
+    callback  : (stage, fraction 0..1) with the stages "render" and "write"
+
+    Every file is written whole or not at all; the report comes last, so where it is, everything is. Raises
+    TalkerError when the folder cannot be written, the head is missing, or a video is wanted without OpenGL.
+    """
+    directory, rig, motions = Path(directory), rig or default_rig(), takes.motions
+    tell = callback or (lambda stage, fraction: None)
+    outputs = Outputs(
+        takes_npz=directory / "takes.npz",
+        csvs=[directory / f"take-{i + 1}.csv" for i in range(len(motions))],
+        glbs=[directory / f"take-{i + 1}.glb" for i in range(len(motions))],
+        comparison_glb=directory / "comparison.glb",
+        comparison_mp4=directory / "comparison.mp4" if video else None,
+        chart_png=directory / "chart.png",
+        report_json=directory / "report.json",
+    )
+    _remove_leftovers(directory, len(motions))
+
+    started = time.perf_counter()
+    if outputs.comparison_mp4:
+        _write_video(takes, speech, rig, outputs.comparison_mp4, tell)
+    rendered = time.perf_counter()
+
+    tell("write", 0.0)
+    takes.save(outputs.takes_npz)
+    for motion, path in zip(motions, outputs.csvs, strict=True):
+        write_live_link_csv(motion, path)
+    tell("write", 0.2)
+    single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(motions, outputs.glbs))}
+    write_glbs(rig, single | {outputs.comparison_glb: (motions, None)})
+    tell("write", 0.7)
+    write_chart(takes, speech, outputs.chart_png)
+    written = time.perf_counter()
+
+    seconds = takes.seconds | {"render": rendered - started, "write": written - rendered}
+    with whole_file(outputs.report_json) as temporary:
+        temporary.write_text(json.dumps(report(takes, seconds), indent=2) + "\n", encoding="utf-8")
+    tell("write", 1.0)
+    return outputs
+
+
+def report(takes: Takes, seconds: dict[str, float]) -> dict:
+    """What report.json says: how the takes were made, whose identity, how they differ, how long it took."""
+    return {
+        "model": takes.model,
+        "steps": takes.steps,
+        "device": takes.device,
+        "fps": takes.fps,
+        "frames": takes.coefficients.shape[1],
+        "takes": takes.coefficients.shape[0],
+        "seed": takes.seed,
+        "identity": {
+            "name": takes.identity.name,
+            "similarity": float(takes.identity.similarity),
+            "ranking": [[name, float(similarity)] for name, similarity in takes.identity.ranking],
+        },
+        "diversity": takes.diversity(),
+        "seconds": {stage: round(float(seconds.get(stage, 0.0)), 4) for stage in STAGES},
+    }
+
+
+def _write_video(takes: Takes, speech: Speech, rig: Rig, path: Path, tell: Callable[[str, float], None]) -> None:
+    motions = takes.motions
+    frames = len(motions[0].coefficients)
+    tell("render", 0.0)
+    with Renderer(rig, takes=len(motions)) as renderer:
+        encode(
+            renderer.frames(motions),
+            speech.samples,
+            SAMPLE_RATE,
+            takes.fps,
+            path,
+            title=f"Talker: {speech.name}",
+            callback=lambda done: tell("render", done / frames),
+        )
+
+
+def _remove_leftovers(directory: Path, takes: int) -> None:
+    """Remove an earlier run's report and video, and its takes beyond those of this run."""
+    for path in (directory / "report.json", directory / "comparison.mp4"):
+        path.unlink(missing_ok=True)
+    for path in directory.glob("take-*"):
+        own = OWN_TAKE.fullmatch(path.name)
+        if own and int(own[1]) > takes:
+            path.unlink()
