@@ -1,0 +1,298 @@
+"""The training corpus: real recordings and synthetic voices with motion, in BEAT's layout.
+
+Real speech has words and phone times from training.alignment, synthetic speech from its engine;
+training.articulation and training.expression make the motion. Every file depends on the seed and
+its own name alone, so an interrupted run goes on where it stopped and gives the same corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from talker.atomic import whole_file
+from talker.audio import SAMPLE_RATE
+from talker.errors import TalkerError
+from training import articulation, beat, voices
+from training.alignment import Phone, Word, align_files, load_alignment
+from training.articulation import generator, speaker_style
+from training.expression import accents, perform
+
+HELDOUT_SPEAKERS = 44
+"""Speakers of a single utterance who never train: what quality on new voices is measured on."""
+
+PERFORMANCES = 3
+"""Performances of every training utterance: same lips, upper face and head drawn anew."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One utterance of the corpus to be.
+
+    speaker, base : folder and name of its files; source : flac file, or the number of a synthetic one
+    """
+
+    speaker: str
+    base: str
+    sex: str
+    engine: str
+    source: str
+    split: str
+
+
+def _order(seed: int, names: list[str]) -> list[str]:
+    """The names in an order that only seed and names decide."""
+    return sorted(names, key=lambda name: generator("split", seed, name).random())
+
+
+def split_utterances(seed: int, names: list[str]) -> dict[str, str]:
+    """Split of one speaker's utterances: of ten, three are "heldout_utterance", one "validation"."""
+    ordered = _order(seed, names)
+    held = round(0.3 * len(names))
+    check = held + round(0.1 * len(names))
+    return {
+        name: "heldout_utterance" if k < held else "validation" if k < check else "train"
+        for k, name in enumerate(ordered)
+    }
+
+
+def heldout_speakers(seed: int, sexes: dict[str, str], count: int = HELDOUT_SPEAKERS) -> set[str]:
+    """`count` of the speakers, half of each sex as far as there are enough; at most a fifth of all."""
+    count = min(count, len(sexes) // 5)
+    chosen: list[str] = []
+    for sex, share in (("F", count // 2), ("M", count - count // 2)):
+        chosen += _order(seed, [name for name, s in sexes.items() if s == sex])[:share]
+    rest = [name for name in _order(seed, list(sexes)) if name not in chosen]
+    return set(chosen + rest[: count - len(chosen)])
+
+
+def real_recordings(folder: Path, seed: int) -> list[Recording]:
+    """Recordings of a folder of {speaker}-{chapter}-{utterance}.flac with their splits.
+
+    speakers.csv beside them (columns speaker, sex) tells the sexes; without it they are "?".
+    Raises TalkerError if there are none.
+    """
+    files = sorted(p for p in folder.glob("*.flac") if p.stem.count("-") == 2)
+    if not files:
+        raise TalkerError(f"{folder} has no {{speaker}}-{{chapter}}-{{utterance}}.flac: give --speech a folder of them.")
+    sexes: dict[str, str] = {}
+    if (folder / "speakers.csv").exists():
+        with (folder / "speakers.csv").open(newline="", encoding="utf-8") as table:
+            sexes = {row["speaker"]: row["sex"] for row in csv.DictReader(table)}
+    speakers: dict[str, list[Path]] = {}
+    for path in files:
+        speakers.setdefault(path.stem.split("-")[0], []).append(path)
+    single = {s: sexes.get(s, "?") for s, paths in speakers.items() if len(paths) == 1}
+    held = heldout_speakers(seed, single)
+    found = []
+    for speaker, paths in speakers.items():
+        if speaker in held:
+            splits = {p.stem: "heldout_speaker" for p in paths}
+        elif len(paths) == 1:
+            splits = {paths[0].stem: "train"}
+        else:
+            splits = split_utterances(seed, [p.stem for p in paths])
+        found += [
+            Recording(f"ls-{speaker}", f"ls-{p.stem}", sexes.get(speaker, "?"), "recording", str(p), splits[p.stem])
+            for p in paths
+        ]
+    return found
+
+
+def synthetic_recordings(per_voice: int, seed: int) -> list[Recording]:
+    """`per_voice` utterances of every synthetic voice with their splits."""
+    found = []
+    for voice in voices.VOICES:
+        names = [f"{voice.name}-{k:02d}" for k in range(per_voice)]
+        splits = split_utterances(seed, names)
+        found += [
+            Recording(voice.name, name, voice.sex, voice.name.split("-")[0], str(k), splits[name])
+            for k, name in enumerate(names)
+        ]
+    return found
+
+
+def _speech_of(
+    recording: Recording, cache: Path, seed: int
+) -> tuple[np.ndarray, list[Phone], list[Word], str]:
+    if recording.engine != "recording":
+        voice = next(v for v in voices.VOICES if v.name == recording.speaker)
+        samples, phones, text = voices.utterance(voice, int(recording.source), seed)
+        return samples, phones, [], text
+    import soundfile
+
+    samples, _ = soundfile.read(recording.source, dtype="float32")
+    alignment = load_alignment(cache / f"{Path(recording.source).stem}.json")
+    return samples, alignment.phones, alignment.words, ""
+
+
+def build(job: tuple[Recording, str, str, int, int]) -> dict:
+    """Writes one recording's files; returns its entry of corpus.json without names of performances.
+
+    job : recording, corpus folder, alignment cache, seed, performances
+    """
+    recording, out, cache, seed, performances = job
+    folder = Path(out) / recording.speaker
+    numbers = range(1, (performances if recording.split == "train" else 1) + 1)
+    stems = [f"{recording.base}-p{n}" for n in numbers]
+    # What the files were made from is part of the record's name: another seed makes them again.
+    key = hashlib.blake2b(repr((recording, seed, performances)).encode(), digest_size=6).hexdigest()
+    record = folder / f".{recording.base}-{key}.done"
+    if record.exists() and all((folder / f"{s}.json").exists() for s in stems):
+        return json.loads(record.read_text(encoding="utf-8"))
+    samples, phones, words, text = _speech_of(recording, Path(cache), seed)
+    seconds = len(samples) / SAMPLE_RATE
+    frames = max(1, round(seconds * 30.0))
+    style = speaker_style(recording.speaker)
+    beats = accents(phones, samples)
+    violations = 0
+    for number, stem in zip(numbers, stems, strict=True):
+        wav, grid = folder / f"{stem}.wav", folder / f"{stem}.TextGrid"
+        if number == 1:
+            beat.write_wav(samples, wav)
+            beat.write_text_grid(grid, seconds, beat.phone_tiers(phones, words))
+        else:
+            beat.link(folder / f"{stems[0]}.wav", wav)
+            beat.link(folder / f"{stems[0]}.TextGrid", grid)
+        motion = perform(phones, samples, frames, style, (seed, recording.base, number), beats)
+        violations += len(articulation.closure_violations(motion.coefficients, phones))
+        beat.write_motion(motion, folder / f"{stem}.json")
+    entry = {
+        "speaker": recording.speaker,
+        "base": recording.base,
+        "split": recording.split,
+        "engine": recording.engine,
+        "seconds": round(seconds, 4),
+        "frames": frames,
+        "violations": violations,
+        "text": text or " ".join(word.text for word in words),
+        "phones": dict(Counter(p.label for p in phones)),
+        "performances": stems,
+    }
+    with whole_file(record) as temporary:
+        temporary.write_text(json.dumps(entry), encoding="utf-8")
+    return entry
+
+
+def _quiet(iterator: Iterator, total: int, title: str) -> Iterator:
+    return tqdm(iterator, total=total, desc=title, unit="utterance", dynamic_ncols=True)
+
+
+def make_corpus(
+    speech: Path | None,
+    out: Path,
+    seed: int = 0,
+    per_voice: int = 10,
+    performances: int = PERFORMANCES,
+    workers: int | None = None,
+    cache: Path | None = None,
+    limit: int | None = None,
+) -> dict:
+    """Makes the corpus in `out` and returns the content of its corpus.json.
+
+    speech       : folder of {speaker}-{chapter}-{utterance}.flac, or None for synthetic voices alone
+    per_voice    : utterances of each synthetic voice
+    performances : of every training utterance; the others have one
+    cache        : where alignments are kept; out/../align by default
+    limit        : this many recordings of each kind only, for a trial
+    """
+    workers = workers or os.cpu_count() or 1
+    cache = Path(cache) if cache else out.parent / "align"
+    real = real_recordings(speech, seed)[:limit] if speech else []
+    if real:
+        bar = tqdm(desc="align", unit="utterance", dynamic_ncols=True)
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        aligned = {path.stem for path, _ in align_files([Path(r.source) for r in real], cache, workers, progress)}
+        bar.close()
+        left_out = [r.base for r in real if Path(r.source).stem not in aligned]
+        real = [r for r in real if Path(r.source).stem in aligned]
+    else:
+        left_out = []
+    recordings = real + synthetic_recordings(per_voice, seed)[:limit]
+    jobs = [(r, str(out), str(cache), seed, performances) for r in recordings]
+    # "spawn" keeps threads and locks of the parent out of the workers.
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        entries = list(_quiet(pool.imap_unordered(build, jobs, chunksize=2), len(jobs), "motion"))
+    entries.sort(key=lambda e: e["base"])
+    held = sorted({r.speaker for r in recordings if r.split == "heldout_speaker"})
+    speakers = {r.speaker: {"sex": r.sex, "engine": r.engine} for r in recordings}
+    for name, row in speakers.items():
+        own = [e for e in entries if e["speaker"] == name]
+        row |= {"utterances": len(own), "seconds": round(sum(e["seconds"] for e in own), 2)}
+        row |= {"library": name not in held, "style": asdict(speaker_style(name))}
+    content = {
+        "seed": seed,
+        "fps": 30.0,
+        "synthetic": "motion by the articulation model of training/, not recorded from faces",
+        "heldout_speakers": held,
+        "library": sorted(set(speakers) - set(held)),
+        "left_out": left_out,
+        "speakers": speakers,
+        "utterances": {
+            stem: {k: v for k, v in entry.items() if k != "performances"}
+            for entry in entries
+            for stem in entry["performances"]
+        },
+    }
+    with whole_file(out / "corpus.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return content
+
+
+def summary(content: dict) -> str:
+    """A table of splits and engines, and what the corpus violates."""
+    bases = {u["base"]: u for u in content["utterances"].values()}
+    lines = []
+    for split in beat.SPLITS:
+        for engine in sorted({u["engine"] for u in bases.values()}):
+            own = [u for u in bases.values() if u["split"] == split and u["engine"] == engine]
+            if own:
+                minutes = sum(u["seconds"] for u in own) / 60
+                people = len({u["speaker"] for u in own})
+                lines.append(f"{split:18} {engine:10} {len(own):4} utterances {people:4} speakers {minutes:6.1f} min")
+    missing = [p for p in articulation.TARGETS if not any(p in u["phones"] for u in bases.values())]
+    violations = sum(u["violations"] for u in bases.values())
+    lines.append(f"performances: {len(content['utterances'])}, speakers in the library: {len(content['library'])}")
+    lines.append(f"lip closures violated: {violations}, phones that never occur: {', '.join(missing) or 'none'}")
+    if content["left_out"]:
+        lines.append(f"could not be aligned and left out: {', '.join(content['left_out'])}")
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training corpus`."""
+    parser.add_argument("--speech", type=Path, help="folder of {speaker}-{chapter}-{utterance}.flac (16 kHz mono)")
+    parser.add_argument("--out", type=Path, default=Path("data/corpus"), help="where the corpus goes (data/corpus)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other texts, splits and motion (0)")
+    parser.add_argument("--per-voice", type=int, default=10, help="utterances of each synthetic voice (10)")
+    parser.add_argument(
+        "--performances", type=int, default=PERFORMANCES, help=f"of every training utterance ({PERFORMANCES})"
+    )
+    parser.add_argument("--workers", type=int, help="processes (all cores)")
+    parser.add_argument("--cache", type=Path, help="where alignments are kept (align, beside --out)")
+    parser.add_argument("--limit", type=int, help="only so many real and synthetic recordings, for a trial")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs `python -m training corpus` and prints a summary."""
+    if args.speech and not args.speech.is_dir():
+        raise TalkerError(f"{args.speech} is not a folder: give --speech a folder of flac files.")
+    content = make_corpus(
+        args.speech, args.out, args.seed, args.per_voice, args.performances, args.workers, args.cache, args.limit
+    )
+    print(summary(content))
