@@ -44,7 +44,7 @@ def _grid(rows, closed=False, flip=False):
 
 def eyeball() -> Part:
     """Sphere with its pole at the pupil; rings are doubled where the colour changes."""
-    tilt = np.radians([0.4, 6, 10.4, 10.9, 15, 20, 25.0, 28.2, 29.6, 36, 48, 64, 82, 105])
+    tilt = np.radians([0.4, 6, 11.0, 11.5, 16, 21, 26.0, 29.4, 30.8, 37, 48, 64, 82, 105])
     turn = np.arange(24) * 2 * np.pi / 24
     d = np.stack(np.broadcast_arrays(
         np.sin(tilt)[:, None] * np.cos(turn), np.sin(tilt)[:, None] * np.sin(turn), np.cos(tilt)[:, None]), -1)
@@ -274,26 +274,21 @@ def bust() -> Part:
     """Round collar and shoulders, cut off in a clean rounded edge."""
     phi = np.linspace(0, np.pi, 29)  # 0 is the front
     s, c = np.sin(phi), np.cos(phi)
-    neck_y = -163 - 13 * c
+    neck_y = -146 - 13 * c
     rows, shade = [], []
-
-    def ring(half_x, half_z, drop, z0, light):
-        rows.append(np.stack([half_x * s, neck_y + drop, z0 + half_z * c], 1))
+    for half_x, half_z, drop, light in (
+        (44, 47, -16, 0.35), (48, 51.5, -2, 0.6), (50.5, 54, 2.4, 1.12), (54, 57.5, 2.0, 1.15), (56.5, 60, -1.5, 1.05), (56.5, 60, -6.5, 0.68),
+    ):
+        rows.append(np.stack([half_x * s, neck_y + drop, -20 + half_z * c], 1))
         shade.append(np.full(len(phi), light))
-
-    ring(46, 50, -14, -22, 0.35)
-    ring(51, 56, -2, -22, 0.6)
-    ring(53.5, 58.5, 2.2, -22, 1.12)
-    ring(57.5, 62, 0.5, -22, 1.12)
-    ring(58.5, 63, -4.5, -22, 0.7)
-    for t, light in ((0.0, 0.78), (0.12, 0.95), (0.3, 1.0), (0.5, 1.0), (0.7, 1.0), (0.86, 1.0), (0.96, 0.97), (1.0, 0.9)):
-        half_x = 60 + 62 * np.sin(t * np.pi / 2) ** 0.9
-        half_z = 64 + (6 + 6 * (c > 0)) * np.sin(t * np.pi / 2)
-        y = neck_y * (1 - t) + t * (-214) - 5.5 + 9 * np.sin(np.pi * t) * (s**2)
-        rows.append(np.stack([half_x * s, y, -22 - 4 * t + half_z * c], 1))
+    for t, light in ((0.0, 0.74), (0.10, 0.93), (0.25, 1.0), (0.45, 1.0), (0.65, 1.0), (0.82, 1.0), (0.94, 0.97), (1.0, 0.9)):
+        half_x = 57 + 35 * np.sin(t * np.pi / 2) ** 0.9
+        half_z = 60.5 + (8 + 5 * (c > 0)) * np.sin(t * np.pi / 2)
+        y = neck_y * (1 - t) + t * -188 - 7.5 + 8 * np.sin(np.pi * t) * s**2
+        rows.append(np.stack([half_x * s, y, -20 - 3 * t + half_z * c], 1))
         shade.append(np.full(len(phi), light))
-    for half_x, half_z, y, light in ((121, 71, -226, 0.8), (113, 65, -233, 0.6), (60, 35, -235, 0.45), (1, 1, -235, 0.4)):
-        rows.append(np.stack([half_x * s, np.full_like(s, y), -26 + half_z * c], 1))
+    for half_x, half_z, y, light in ((91, 72, -203, 0.8), (86, 68, -208, 0.6), (50, 35, -210, 0.45), (1, 1, -210, 0.4)):
+        rows.append(np.stack([half_x * s, np.full_like(s, y), -23 + half_z * c], 1))
         shade.append(np.full(len(phi), light))
     rows = np.array(rows)
     rows[:, [0, -1], 0] = 0.0

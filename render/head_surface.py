@@ -24,6 +24,7 @@ between open and closed (42 degrees at most) never enters the eyeball: 13.4 cos 
 LID_OUTER_RADIUS = 14.7
 RAY_ORIGIN = np.array([0.0, 0.0, 5.0])
 
+NECK_END = -164.0
 MOUTH_HALF_WIDTH = 24.5
 MOUTH_Y = -68.0
 MOUTH_COLUMNS = 12
@@ -83,15 +84,15 @@ def skin_distance(p):
     d = skull_distance(p)
     d = smooth_min(d, ellipsoid(p, (0, -30, 34), (57, 66, 56)), 22)
     # jaw: from the angle below the ear to the chin, then the muzzle over the dental arches
-    d = smooth_min(d, round_cone(p, (43, -72, 14), (13, -98, 74), 11, 13), 26)
-    d = smooth_min(d, round_cone(p, (54, -20, 8), (43, -72, 14), 11, 11), 24)
+    d = smooth_min(d, round_cone(p, (40, -68, 14), (13, -98, 74), 10, 13), 26)
+    d = smooth_min(d, round_cone(p, (54, -20, 8), (40, -68, 14), 11, 10), 24)
     d = smooth_min(d, ellipsoid(p, (0, -99, 76), (17, 13.5, 17)), 16)
     d = smooth_min(d, ellipsoid(p, (0, -66, 61), (31, 29, 34)), 20)
     # cheekbones, cheeks
     d = smooth_min(d, ellipsoid(p, (45, -24, 56), (18, 14, 20)), 22)
     d = smooth_min(d, ellipsoid(p, (33, -46, 62), (19, 26, 19)), 20)
     # neck
-    neck = round_cone(p * [1, 1, 0.94], (0, -80, -14), (0, -230, -30), 47, 52)
+    neck = round_cone(p * [1, 1, 0.94], (0, -80, -14), (0, -230, -28), 44, 49)
     d = smooth_min(d, neck, 18)
     # brow ridge, then the sockets taken out under it
     d = smooth_min(d, round_cone(p, (8, 17, 82), (42, 19, 66), 10.0, 9.0), 16)
@@ -156,7 +157,7 @@ def openness(p, normals, distance=skin_distance):
 
 def lip_line(s):
     """Height y (n,) where the lips meet, at s = x / half width in 0..1."""
-    return MOUTH_Y - 0.9 * np.exp(-((s / 0.22) ** 2)) + 0.7 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 0.4 * s**4
+    return MOUTH_Y - 0.9 * np.exp(-((s / 0.22) ** 2)) + 0.7 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 1.3 * s**5
 
 
 def upper_border(s):
@@ -233,10 +234,10 @@ def lid_contour(theta):
     theta runs from the outer canthus (0) over the upper lid to the inner canthus (pi) and back
     along the lower lid.
     """
-    x = 14.6 * np.cos(theta)
+    x = 15.2 * np.cos(theta)
     up, down = np.clip(np.sin(theta), 0, None), np.clip(-np.sin(theta), 0, None)
     lean = np.cos(theta)
-    y = 6.4 * up**0.92 * (1 - 0.10 * lean) - 4.6 * down**1.0 * (1 + 0.16 * lean)
+    y = 5.7 * up**0.85 * (1 - 0.10 * lean) - 5.0 * down**0.95 * (1 + 0.14 * lean)
     return x, y + 0.9 * lean - 0.5 * np.exp(-(((theta - np.pi) / 0.5) ** 2))
 
 
@@ -369,8 +370,15 @@ def half_skin():
     triangles = np.where((area > 0)[:, None], triangles, triangles[:, ::-1])
     faces.append(label[triangles])
     vertices = np.concatenate([mouth.reshape(-1, 3), eye.reshape(-1, 3), skin])
+    # the neck ends inside the collar
+    faces = np.concatenate(faces)
+    faces = faces[(vertices[faces, 1] > NECK_END).any(1)]
+    vertices[:, 1] = np.maximum(vertices[:, 1], NECK_END - 8)
+    used = np.zeros(len(vertices), bool)
+    used[faces] = used[mouth_index] = used[eye_index] = True
+    faces, vertices = (np.cumsum(used) - 1)[faces], vertices[used]
     vertices[mouth_index[:, [0, -1]], 0] = 0.0
     return {
-        "vertices": vertices, "faces": np.concatenate(faces), "mouth": mouth_index, "eye": eye_index,
+        "vertices": vertices, "faces": faces, "mouth": mouth_index, "eye": eye_index,
         "outside": outside, "contact": contact, "share": share,
     }

@@ -1,0 +1,87 @@
+"""Contact sheets of a head: its views, every shape at full weight, and what speech makes of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from render.rig import Rig
+from talker.motion import ARKIT_INDEX, ARKIT_NAMES
+
+EXPRESSIONS = {
+    "AA": {"jawOpen": 0.6, "mouthStretch": 0.1},
+    "EE": {"jawOpen": 0.18, "mouthStretch": 0.5, "mouthSmile": 0.3, "mouthUpperUp": 0.15, "mouthLowerDown": 0.3},
+    "OO": {"jawOpen": 0.25, "mouthFunnel": 0.5, "mouthPucker": 0.5},
+    "FV": {"jawOpen": 0.12, "mouthRollLower": 0.7, "mouthUpperUp": 0.35},
+    "M": {"jawOpen": 0.15, "mouthClose": 0.15, "mouthPress": 0.2},
+    "jaw .5": {"jawOpen": 0.5},
+    "closed, jaw 1": {"jawOpen": 1.0, "mouthClose": 1.0},
+    "smile": {"mouthSmile": 1.0, "cheekSquint": 0.5},
+    "laugh": {"mouthSmile": 1.0, "jawOpen": 0.3, "eyeSquint": 0.5, "mouthUpperUp": 0.2},
+    "angry": {"browDown": 1.0, "mouthFrown": 0.6, "noseSneer": 0.4, "eyeSquint": 0.3},
+    "surprise": {"browInnerUp": 1.0, "browOuterUp": 1.0, "eyeWide": 1.0, "jawOpen": 0.4},
+    "sad": {"browInnerUp": 1.0, "mouthFrown": 0.8, "eyeLookDown": 0.4},
+    "blink .5": {"eyeBlink": 0.5},
+    "blink": {"eyeBlink": 1.0},
+    "tongue": {"jawOpen": 0.4, "tongueOut": 1.0},
+    "pucker": {"mouthPucker": 1.0, "browOuterUp": 0.4},
+}
+"""Coefficients by ARKit name; a name without Left or Right means both."""
+
+
+def coefficients(**weights: float) -> np.ndarray:
+    """Coefficients (52,) float32 from names; `mouthSmile=1` sets both sides."""
+    row = np.zeros(len(ARKIT_NAMES), np.float32)
+    for name, weight in weights.items():
+        for full in [name] if name in ARKIT_INDEX else [name + "Left", name + "Right"]:
+            row[ARKIT_INDEX[full]] = weight
+    return row
+
+
+def without_clothes(rig: Rig) -> Rig:
+    """The rig's head and neck alone: they fill a small picture better."""
+    keep = np.ones(len(rig.vertices), bool)
+    keep[rig.parts.get("clothes", np.zeros(0, int))] = False
+    number = np.cumsum(keep) - 1
+    chosen = {name: number[index[keep[index]]].astype(np.int32) for name, index in rig.parts.items()}
+    return Rig(
+        vertices=rig.vertices[keep], faces=number[rig.faces[keep[rig.faces].all(1)]].astype(np.int32),
+        deltas=rig.deltas[:, keep], colors=rig.colors[keep], pivot=rig.pivot,
+        parts={name: index for name, index in chosen.items() if len(index)}, name=rig.name,
+    )
+
+
+def sheet(rig: Rig, rows: list[tuple[str, np.ndarray]], columns: int = 9, cell: tuple[int, int] = (190, 270), turn: float = 0.0):
+    """Picture (h, w, 3) uint8 of captioned poses [(caption, coefficients (52,))]; turn is the heads' yaw in radians."""
+    from render.renderer import Renderer
+
+    face, strips = without_clothes(rig), []
+    blank = ("", np.zeros(len(ARKIT_NAMES), np.float32))
+    rows = rows + [blank] * (-len(rows) % columns)
+    for start in range(0, len(rows), columns):
+        names, poses = zip(*rows[start : start + columns], strict=True)
+        with Renderer(face, columns, cell[0] * columns, cell[1], captions=list(names)) as renderer:
+            strips.append(renderer.frame(np.stack(poses), np.tile(np.float32([turn, 0, 0]), (columns, 1))))
+    return np.concatenate(strips)
+
+
+def write_sheet(rig: Rig, path: str | Path) -> None:
+    """Write the contact sheet of all 52 shapes at weight 1 and of EXPRESSIONS as a PNG."""
+    path = Path(path)
+    rows = [("neutral", coefficients())]
+    rows += [(name, coefficients(**{name: 1.0})) for name in ARKIT_NAMES] + [("", coefficients())]
+    rows += [(name, coefficients(**weights)) for name, weights in EXPRESSIONS.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".png")
+    os.close(handle)
+    try:
+        Image.fromarray(sheet(rig, rows)).save(temporary)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
