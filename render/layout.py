@@ -94,8 +94,8 @@ class Layout:
             drawing = _text(caption, font, None)
             drawing = drawing.crop((0, 0, min(drawing.width, wide), min(drawing.height, band)))
             patches.append(_patch(drawing, x + (wide - drawing.width) // 2, y + high + (band - drawing.height) // 2))
-        label = _text(LABEL, font, PLATE_COLOR)
-        patches.append(_patch(label, self.width - label.width - 10, 10))
+        label = _text(LABEL, ImageFont.load_default(max(8, round(0.5 * band))), PLATE_COLOR)
+        patches.append(_patch(label, self.width - label.width - 8, 8))
         return patches
 
 

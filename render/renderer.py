@@ -15,7 +15,7 @@ import numpy as np
 
 from render.layout import HEIGHT, WIDTH, Layout, background
 from render.rig import Rig, rotation_matrices
-from render.shading import incidence, materials, vertex_normals
+from render.shading import closed_first, incidence, materials, vertex_normals
 from talker.errors import TalkerError
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, Motion
 
@@ -73,7 +73,7 @@ class Renderer:
         opengl, self._context = _opengl()
         looks = np.hstack([rig.colors.astype(np.float32) / 255, materials(rig)])
         self._painter = self._context.submit(
-            opengl.HeadPainter, rig.faces, looks, takes, width, height, supersampling, background(height)
+            opengl.HeadPainter, *closed_first(rig), looks, takes, width, height, supersampling, background(height)
         ).result()
 
     def __enter__(self) -> Renderer:

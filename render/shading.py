@@ -17,8 +17,11 @@ MATERIALS: tuple[tuple[tuple[str, ...], tuple[float, float, float]], ...] = (
     (("lip",), (28.0, 0.20, 1.0)),
 )
 SKIN = (14.0, 0.10, 1.0)
+CLOSED_PARTS = ("skin", "hair", "clothes")
+"""Parts whose inside nobody sees; other parts, and rigs without parts, are drawn from both sides."""
+
 INSIDE_MOUTH = ("teeth", "tooth", "tongue", "gum", "cavity", "inner", "throat")
-MOUTH_DARKENING_DEPTH = 0.020
+MOUTH_DARKENING_DEPTH = 0.030
 """Metres behind the lips at which light inside the mouth has fallen to 1/e."""
 
 VERTEX_SHADER = """#version 330 core
@@ -54,11 +57,10 @@ const vec3 fill = normalize(vec3(0.80, 0.10, 0.55));
 const vec3 rim = normalize(vec3(0.55, 0.55, -0.75));
 void main() {
     vec3 toward = normalize(-at);
-    vec3 surface = normalize(n);
-    if (dot(surface, toward) < -0.25) surface = -surface;
+    vec3 surface = normalize(gl_FrontFacing ? n : -n);
     vec3 wrap = finish.z * vec3(0.45, 0.24, 0.18);
-    vec3 lit = 1.55 * vec3(1.0, 0.96, 0.90) * clamp((dot(surface, key) + wrap) / (1.0 + wrap), 0.0, 1.0);
-    lit += 0.42 * vec3(0.80, 0.90, 1.0) * clamp((dot(surface, fill) + wrap) / (1.0 + wrap), 0.0, 1.0);
+    vec3 lit = 1.25 * vec3(1.0, 0.96, 0.90) * clamp((dot(surface, key) + wrap) / (1.0 + wrap), 0.0, 1.0);
+    lit += 0.36 * vec3(0.80, 0.90, 1.0) * clamp((dot(surface, fill) + wrap) / (1.0 + wrap), 0.0, 1.0);
     lit += mix(vec3(0.16, 0.13, 0.12), vec3(0.34, 0.37, 0.42), 0.5 + 0.5 * surface.y);
     float facing = 1.0 - clamp(dot(surface, toward), 0.0, 1.0);
     float edge = facing * facing * facing;
@@ -87,6 +89,15 @@ def incidence(faces: np.ndarray, vertices: int) -> csr_array:
     columns = np.repeat(np.arange(len(faces)), 3)
     ones = np.ones(faces.size, np.float32)
     return csr_array((ones, (faces.reshape(-1), columns)), shape=(vertices, len(faces)))
+
+
+def closed_first(rig: Rig) -> tuple[np.ndarray, int]:
+    """The rig's triangles (F, 3), those of CLOSED_PARTS before all others, and how many those are."""
+    inside = np.zeros(len(rig.vertices), bool)
+    for part in CLOSED_PARTS:
+        inside[rig.parts.get(part, np.empty(0, np.int32))] = True
+    closed = inside[rig.faces].all(axis=1)
+    return np.concatenate([rig.faces[closed], rig.faces[~closed]]), int(closed.sum())
 
 
 def materials(rig: Rig) -> np.ndarray:
