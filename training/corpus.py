@@ -117,7 +117,7 @@ def synthetic_recordings(per_voice: int, seed: int) -> list[Recording]:
         names = [f"{voice.name}-{k:02d}" for k in range(per_voice)]
         splits = split_utterances(seed, names)
         found += [
-            Recording(voice.name, name, voice.sex, voice.name.split("-")[0], str(k), splits[name])
+            Recording(voice.name, name, voice.sex, voice.engine, str(k), splits[name])
             for k, name in enumerate(names)
         ]
     return found

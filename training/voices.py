@@ -1,6 +1,7 @@
 """Synthetic voices whose phone times are known exactly.
 
-flite prints the end of every phone it speaks (-psdur). Further speakers come from WORLD analysis
+flite prints the end of every phone it speaks (-psdur), espeak-ng's library reports them
+(training.espeak). Further speakers come from WORLD analysis
 and resynthesis (Morise et al., 2016): pitch, pitch range and vocal-tract length change, phone times
 do not move.
 """
@@ -19,6 +20,7 @@ from talker.audio import SAMPLE_RATE
 from talker.errors import TalkerError
 from training.alignment import PHONES, SILENCE, Phone, contiguous
 from training.articulation import generator
+from training.espeak import espeak
 
 FLITE_VOICES: dict[str, str] = {"slt": "F", "rms": "M", "awb": "M", "kal16": "M"}
 """flite's 16 kHz voices and the sex of the speaker each was recorded from."""
@@ -33,12 +35,12 @@ class Voice:
     """A synthetic speaker.
 
     name    : "flite-slt-low": what its folder in the corpus is called
-    voice   : flite's voice
+    voice   : flite's voice or espeak-ng's variant
     sex     : "F" or "M", how it sounds
     pitch   : factor on the fundamental frequency
     range   : factor on its excursions around the utterance's mean, in log frequency
     formant : factor on the formants; above 1 a shorter vocal tract
-    stretch : factor on all durations, inside flite
+    stretch : factor on all durations, inside the engine
     """
 
     name: str
@@ -48,6 +50,11 @@ class Voice:
     range: float = 1.0
     formant: float = 1.0
     stretch: float = 1.0
+
+    @property
+    def engine(self) -> str:
+        """What speaks: "flite" or "espeak"."""
+        return self.name.split("-")[0]
 
 
 VOICES: tuple[Voice, ...] = (
@@ -73,8 +80,17 @@ VOICES: tuple[Voice, ...] = (
     Voice("flite-kal-high", "kal16", "M", pitch=1.30, formant=1.06, range=1.6, stretch=0.95),
     Voice("flite-kal-female", "kal16", "F", pitch=1.75, formant=1.18, range=1.4),
     Voice("flite-kal-fast", "kal16", "M", pitch=1.08, formant=0.96, range=1.7, stretch=0.84),
+    Voice("espeak-m1", "m1", "M", stretch=1.05),
+    Voice("espeak-m3", "m3", "M"),
+    Voice("espeak-m7", "m7", "M", stretch=0.92),
+    Voice("espeak-adam", "adam", "M", stretch=1.10),
+    Voice("espeak-f2", "f2", "F"),
+    Voice("espeak-f3", "f3", "F", stretch=1.08),
+    Voice("espeak-f5", "f5", "F", stretch=0.94),
+    Voice("espeak-anika", "anika", "F"),
 )  # fmt: skip
-"""The synthetic speakers of the corpus: 22 from four recorded voices."""
+"""The synthetic speakers of the corpus: 22 from four recorded voices and 8 of a formant
+synthesiser."""
 
 # A small grammar. Nouns, verbs and the rest were chosen so that all 39 phones are frequent and the
 # lips have work: bilabials beside open vowels, labiodentals, rounded vowels after W, SH, CH, JH.
@@ -202,7 +218,10 @@ def speak(
         text = ""
         while True:
             text = f"{text} {sentence(random)}".strip()
-            samples, phones = flite(text, voice.voice, voice.stretch)
+            if voice.engine == "espeak":
+                samples, phones = espeak(text, voice.voice, rate=round(165 / voice.stretch))
+            else:
+                samples, phones = flite(text, voice.voice, voice.stretch)
             if len(samples) >= shortest * SAMPLE_RATE:
                 break
         if len(samples) <= longest * SAMPLE_RATE:

@@ -1,0 +1,151 @@
+"""espeak-ng's voices with the phone times that its library reports (libespeak-ng.so.1)."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+import numpy as np
+import soxr
+
+from talker.audio import SAMPLE_RATE
+from talker.errors import TalkerError
+from training.alignment import PHONES, SILENCE, VOWELS, Phone, contiguous, level_db
+
+# From speak_lib.h of espeak-ng 1.51.
+_RETRIEVAL, _PHONEME_EVENTS = 1, 1
+_EVENT_END, _EVENT_PHONEME = 0, 7
+_CHARS_UTF8, _POS_CHARACTER, _RATE_PARAMETER, _PITCH_PARAMETER, _RANGE_PARAMETER = 1, 1, 1, 3, 4
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint), ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int), ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p), ("id", _Id),
+    ]  # fmt: skip
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+# espeak's mnemonics of its American English in ARPAbet; two symbols share the time.
+_ARPABET = {
+    "@": "AH", "@2": "AH", "@5": "UH", "a#": "AH", "V": "AH", "VR": "AH R", "3": "ER", "3:": "ER",
+    "@L": "AH L", "I": "IH", "I2": "IH", "I#": "IH", "i": "IY", "i:": "IY", "E": "EH", "E2": "EH",
+    "e": "EH", "a": "AE", "aa": "AE", "A:": "AA", "A": "AA", "A@": "AA R", "A~": "AA N", "0": "AA",
+    "0#": "AA", "O": "AO", "O2": "AO", "O:": "AO", "O@": "AO R", "o@": "AO R", "U": "UH", "u:": "UW",
+    "u": "UW", "U@": "UH R", "eI": "EY", "aI": "AY", "OI": "OY", "aU": "AW", "oU": "OW", "oU#": "OW",
+    "aI@": "AY AH", "aI3": "AY ER", "aU@": "AW ER", "i@": "IY AH", "i@3": "IH R", "e@": "EH R",
+    "p": "P", "b": "B", "t": "T", "t#": "D", "t2": "T", "d": "D", "d#": "D", "k": "K", "g": "G",
+    "tS": "CH", "dZ": "JH", "f": "F", "v": "V", "T": "TH", "D": "DH", "s": "S", "z": "Z", "z#": "Z",
+    "S": "SH", "Z": "ZH", "h": "HH", "m": "M", "n": "N", "n-": "N", "m-": "M", "N": "NG", "l": "L",
+    "l#": "L", "r": "R", "r-": "R", "w": "W", "w#": "W", "j": "Y", "?": SILENCE, ";": "Y",
+}  # fmt: skip
+
+PADDING = 0.2
+"""Seconds of silence before and after the speech."""
+
+_STOPS = frozenset("P B T D K G CH JH".split())
+
+
+class _Engine:
+    """The loaded library; it has one global state, so there is one of these a process."""
+
+    def __init__(self) -> None:
+        try:
+            self.library = ctypes.CDLL("libespeak-ng.so.1")
+        except OSError as error:
+            raise TalkerError("espeak-ng is not installed: apt-get install espeak-ng.") from error
+        self.rate = self.library.espeak_Initialize(_RETRIEVAL, 0, None, _PHONEME_EVENTS)
+        if self.rate <= 0:
+            raise TalkerError("espeak-ng found no voice data: apt-get install espeak-ng-data.")
+        self.sound: list[np.ndarray] = []
+        self.events: list[tuple[int, str]] = []
+        # The callback is kept in an attribute: the library holds only its address.
+        self.callback = _CALLBACK(self._receive)
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def _receive(self, wave, count: int, events) -> int:
+        if wave and count > 0:
+            self.sound.append(np.ctypeslib.as_array(wave, (count,)).copy())
+        k = 0
+        while events[k].type != _EVENT_END:
+            if events[k].type == _EVENT_PHONEME:
+                name = bytes(events[k].id.string).split(b"\0")[0].decode()
+                self.events.append((events[k].sample, name))
+            k += 1
+        return 0
+
+
+@cache
+def _engine() -> _Engine:
+    return _Engine()
+
+
+def espeak(
+    text: str, variant: str, rate: int = 165, pitch: int = 50, range: int = 50
+) -> tuple[np.ndarray, list[Phone]]:
+    """Speaks text in American English: (n,) float32 at 16 kHz and contiguous phones.
+
+    variant : one of espeak-ng's voice variants, such as "f2" or "m3"
+    rate    : words a minute; pitch and range 0 … 100, 50 is the variant's own
+
+    espeak reports a stop at its burst; the closure before it is found in the sound and counted to
+    the stop, as flite and forced alignment do. Raises TalkerError without espeak-ng or the variant.
+    """
+    engine = _engine()
+    library = engine.library
+    if library.espeak_SetVoiceByName(f"en-us+{variant}".encode()) != 0:
+        raise TalkerError(f"espeak-ng has no voice variant {variant}: see espeak-ng --voices=variant.")
+    for parameter, value in ((_RATE_PARAMETER, rate), (_PITCH_PARAMETER, pitch), (_RANGE_PARAMETER, range)):
+        library.espeak_SetParameter(parameter, value, 0)
+    engine.sound.clear()
+    engine.events.clear()
+    data = text.encode()
+    library.espeak_Synth(data, len(data) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+    library.espeak_Synchronize()
+    sound = np.concatenate(engine.sound).astype(np.float32) / 32768.0
+    samples = soxr.resample(sound, engine.rate, SAMPLE_RATE).astype(np.float32)
+    samples *= 0.9 / max(float(np.abs(samples).max()), 1e-6)
+    # The first sound comes at once; a face needs a moment at rest before it, and after the last.
+    samples = np.pad(samples, int(PADDING * SAMPLE_RATE))
+    seconds = len(samples) / SAMPLE_RATE
+    starts = [(at / engine.rate + PADDING, name) for at, name in engine.events]
+    phones: list[Phone] = []
+    for (start, name), (end, _) in zip(starts, [*starts[1:], (seconds - PADDING, "")], strict=True):
+        labels = [SILENCE] if name.startswith("_") else _ARPABET.get(name, name).split()
+        if any(label not in PHONES for label in labels):
+            raise TalkerError(f"espeak-ng spoke the phone {name!r}, which has no ARPAbet name here.")
+        # Of a vowel with a coloured end the vowel has two thirds.
+        bounds = [start, end] if len(labels) == 1 else [start, start + 0.65 * (end - start), end]
+        phones += [Phone(label, a, b) for label, a, b in zip(labels, bounds, bounds[1:], strict=False)]
+    return samples, contiguous(_with_closures(phones, samples), seconds)
+
+
+def _with_closures(phones: list[Phone], samples: np.ndarray) -> list[Phone]:
+    """Starts every stop where the sound before it falls 14 dB below its neighbour, up to 80 ms back."""
+    level = level_db(samples)
+    out: list[Phone] = []
+    for phone in phones:
+        previous = out[-1] if out else None
+        # A pause stays a pause; 30 ms of it can be the closure.
+        if phone.label in _STOPS and previous is not None:
+            first, last = int(previous.start * 100), int(phone.start * 100)
+            if previous.label == SILENCE:
+                back = min(0.03, 0.5 * (previous.end - previous.start))
+            else:
+                quiet = level[first:last] < level[first : last + 1].max() - 14.0
+                back = int(np.argmin(quiet[::-1])) / 100 if len(quiet) and not quiet.all() else 0.0
+                limit = 0.5 if previous.label in VOWELS else 0.35
+                back = min(back, 0.08, limit * (previous.end - previous.start))
+            start = phone.start - back
+            out[-1] = Phone(previous.label, previous.start, start)
+            phone = Phone(phone.label, start, phone.end)
+        out.append(phone)
+    return out
