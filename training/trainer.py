@@ -1,7 +1,8 @@
 """The trainer: one process, many GPUs and many hosts run this code, through accelerate.
 
     python -m training train --corpus data/corpus --out runs/teacher
-    accelerate launch --cpu --num_processes 2 -m training train --corpus data/corpus --out runs/teacher
+    torchrun --nproc-per-node 2 -m training train --corpus data/corpus --out runs/teacher    # two processes
+    accelerate launch --multi_gpu -m training train --corpus data/corpus --out runs/teacher  # all GPUs
 
 A run folder holds `state.safetensors` (weights, averaged weights, Adam's moments, step: all that is
 needed to go on exactly), `log.jsonl` (every step's losses), TensorBoard logs in `tensorboard/`, and

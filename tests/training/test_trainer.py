@@ -1,0 +1,228 @@
+"""The trainer: learns, resumes exactly after a kill, and counts the same on several processes."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from talker.errors import TalkerError
+from talker.models.diffusiontalker import DiffusionTalker
+from talker.motion import LIP_REGION
+from talker.samplers import ddim, take_generators
+from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
+from training.losses import DiffusionObjective
+from training.recipe import RECIPES, Recipe, load_recipe
+from training.trainer import STATE_FILE, Trainer, build_model, make_accelerator
+from tests.training.toy_corpus import SPEAKERS, toy_utterances, write_toy_caches
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = Recipe(
+    name="tiny", hidden_dim=16, steps=40, batch_size=8, crop_frames=(20, 30), learning_rate=3e-3, warmup_steps=5,
+    learning_rate_end=1e-4, dropout=0.1, clip_norm=1.0, ema_decay=0.99, validate_every=15, validation_batches=1,
+    save_every=3,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    return write_toy_caches(tmp_path_factory.mktemp("features"))
+
+
+def load_caches(features):
+    return {split: FeatureCache.load(features / f"{split}.safetensors") for split in ("train", "validation")}
+
+
+def train(features, folder, recipe=TINY):
+    caches = load_caches(features)
+    objective = DiffusionObjective(build_model(recipe, caches["train"]), recipe.loss_weights)
+    return Trainer(recipe, objective, caches, folder, make_accelerator(recipe, cpu=True), progress=False)
+
+
+def command(features, folder, recipe_file):
+    return ["-m", "training", "train", "--features", str(features), "--out", str(folder), "--recipe", str(recipe_file), "--cpu"]
+
+
+def records(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_model_learns_to_move_as_the_speech_says(features, tmp_path):
+    recipe = TINY.replace(
+        steps=300, hidden_dim=32, batch_size=16, dropout=0.0, learning_rate=1e-2, validate_every=300, save_every=300
+    )
+    trainer = train(features, tmp_path, recipe)
+    model = trainer.fit()
+    utterance = next(toy_utterances(2, 1))
+    motion = torch.from_numpy(utterance.motion).float()
+
+    # The speaker of unheard utterances is found by voice alone.
+    unheard = list(toy_utterances(3, 40))
+    assert np.mean([model.library.match(u.voices[0]).name == u.speaker for u in unheard]) > 0.9
+
+    condition = model.condition(utterance.frames[0], model.library.match(utterance.voices[0]).name)
+    x0 = ddim(model, (4, len(motion), 55), model.schedule, condition, steps=8, generator=take_generators(0, 4))
+    coefficients, _ = model.to_motion(x0)
+    error = (coefficients - motion[:, :52])[..., LIP_REGION].pow(2).mean()
+    resting = (model.motion_mean - motion)[:, LIP_REGION].pow(2).mean()
+    assert error < 0.25 * resting
+
+
+def test_what_ships_is_the_average_of_the_weights(features, tmp_path):
+    trainer = train(features, tmp_path)
+    trained = []
+    original = trainer.train_step
+
+    def watched():
+        losses = original()
+        trained.append(trainer.model.head.bias.detach().clone())
+        return losses
+
+    trainer.train_step = watched
+    start = trainer.model.head.bias.detach().clone()
+    trainer.fit()
+    expected = start
+    for step, weights in enumerate(trained, 1):
+        decay = min(0.99, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weights
+    shipped = DiffusionTalker.from_pretrained(tmp_path / "checkpoint")
+    assert torch.allclose(shipped.head.bias, expected, atol=1e-6)
+    config = json.loads((tmp_path / "checkpoint" / "config.json").read_text())
+    assert config["weights"] == "exponential moving average" and config["trained_steps"] == 40
+
+
+def test_a_killed_run_goes_on_with_the_losses_of_an_unbroken_one(features, tmp_path, one_thread):
+    unbroken = train(features, tmp_path / "unbroken")
+    unbroken.fit()
+
+    recipe_file, folder = tmp_path / "tiny.yaml", tmp_path / "killed"
+    recipe_file.write_text(TINY.text())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, *command(features, folder, recipe_file)], cwd=ROOT, env=environment,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    moment = random.randint(4, 30)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        log = folder / "log.jsonl"
+        if log.exists() and log.read_text().count("\n") >= moment:
+            break
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not any(p.name == "checkpoint" and not (p / "config.json").exists() for p in folder.iterdir())
+
+    resumed = train(features, folder)
+    assert 0 < resumed.step <= 40, f"killed after {moment} lines"
+    resumed.fit()
+    assert records(folder) == records(tmp_path / "unbroken")
+    for name, tensor in unbroken.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name])
+
+
+def test_two_processes_have_the_losses_of_one(features, tmp_path):
+    recipe = TINY.replace(steps=12, dropout=0.0)
+    train(features, tmp_path / "one", recipe).fit()
+    recipe_file = tmp_path / "tiny.yaml"
+    recipe_file.write_text(recipe.text())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    done = subprocess.run([sys.executable, *launch, *command(features, tmp_path / "two", recipe_file)], cwd=ROOT,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = records(tmp_path / "one"), records(tmp_path / "two")
+    assert [r["step"] for r in one] == [r["step"] for r in two]
+    for a, b in zip(one, two):
+        a, b = a.get("validation", a), b.get("validation", b)
+        assert a == pytest.approx(b, rel=1e-4)
+
+
+def test_batches_depend_on_seed_and_step_alone_and_are_shared_out(features):
+    cache = load_caches(features)["train"]
+    cache.set_library([f"speaker-{k}" for k in range(SPEAKERS)])
+    whole = cache.batch(5, 0, 8, (30, 60))
+    halves = [cache.batch(5, 0, 8, (30, 60), rank=rank, world=2) for rank in range(2)]
+    for name in ("audio", "motion", "voice", "speaker", "weight", "pair_weight", "uniform", "noise"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(half, name) for half in halves]))
+    assert whole.weight.mean().item() == pytest.approx(1) and whole.pair_weight.mean().item() == pytest.approx(1)
+    assert not torch.equal(whole.noise[..., :3, :3], cache.batch(6, 0, 8, (30, 60)).noise[..., :3, :3])
+    with pytest.raises(TalkerError, match="cannot be shared by 3"):
+        cache.batch(5, 0, 8, (30, 60), world=3)
+
+
+def test_crops_stay_in_step_with_their_features_and_shorter_utterances_are_padded(tmp_path):
+    ramp = np.arange(50.0)[:, None]
+    one = CachedUtterance("u", "s", ramp.repeat(55, 1), [ramp, ramp + 0.25], [np.zeros(3), np.ones(3)])
+    write_feature_cache(tmp_path / "c.safetensors", [one])
+    cache = FeatureCache.load(tmp_path / "c.safetensors")
+    crop = cache.batch(0, 0, 64, (20, 20))
+    offset = crop.audio[:, :, 0] - crop.motion[:, :, 0]
+    assert torch.equal(offset, 0.25 * crop.voice[:, :1].expand(-1, 20))  # the variant's own voice
+    assert set(crop.voice[:, 0].tolist()) == {0.0, 1.0}
+    assert crop.motion[:, 0, 0].unique().numel() > 10
+    padded = cache.batch(0, 0, 4, (60, 60))
+    assert (padded.weight[:, :50] == padded.weight[0, 0]).all() and (padded.weight[:, 50:] == 0).all()
+    assert (padded.motion[:, 50:] == 49).all()
+
+
+def test_learning_rate_warms_up_and_falls_as_a_cosine():
+    recipe = Recipe(steps=100, learning_rate=1e-3, learning_rate_end=1e-5, warmup_steps=10)
+    assert recipe.rate(5, 100) == pytest.approx(5e-4)
+    assert recipe.rate(10, 100) == pytest.approx(1e-3)
+    assert recipe.rate(55, 100) == pytest.approx((1e-3 + 1e-5) / 2)
+    assert recipe.rate(100, 100) == pytest.approx(1e-5)
+
+
+def test_every_recipe_loads_and_the_papers_has_the_papers_numbers():
+    assert {path.stem for path in RECIPES.glob("*.yaml")} >= {"diffusiontalker", "diffusiontalker-default", "distill"}
+    for path in RECIPES.glob("diffusiontalker*.yaml"):
+        assert load_recipe(path.stem).name == path.stem
+    paper = load_recipe("diffusiontalker")
+    assert (paper.diffusion_steps, paper.epochs, paper.learning_rate, paper.betas) == (32, 50, 1e-4, (0.9, 0.999))
+    assert paper.rate(1, 100) == paper.rate(100, 100) == 1e-4
+    # 50 epochs of 1000 batches' worth of frames
+    assert paper.total_steps(1000 * 32 * 125) == 50_000
+    assert load_recipe("distill").stages == (16, 8)
+
+
+def test_bad_recipes_caches_and_states_get_a_sentence(features, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    for text, message in (
+        ("lr: 1", "holds lr"), ("a: [", "not YAML"), ("name: x", "either steps or epochs"),
+        ("steps: 5\nprecision: fp8", "fp32 or bf16"),
+    ):  # fmt: skip
+        recipe.write_text(text)
+        with pytest.raises(TalkerError, match=message):
+            load_recipe(recipe)
+    with pytest.raises(TalkerError, match="no recipe nowhere"):
+        load_recipe("nowhere")
+    with pytest.raises(TalkerError, match="give --corpus"):
+        FeatureCache.load(tmp_path / "missing.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"half")
+    with pytest.raises(TalkerError, match="are broken"):
+        FeatureCache.load(tmp_path / "broken.safetensors")
+
+    train(features, tmp_path / "run", TINY.replace(steps=1)).fit()
+    with pytest.raises(TalkerError, match="does not fit this recipe"):
+        train(features, tmp_path / "run", TINY.replace(hidden_dim=24))
+    state = tmp_path / "run" / STATE_FILE
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(TalkerError, match="does not fit this recipe"):
+        train(features, tmp_path / "run")
