@@ -1,0 +1,190 @@
+"""Renderer: heads where they should be, in the size they should have, from any thread."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from render.layout import LABEL, Layout, background
+from render.renderer import FIELD_OF_VIEW, Renderer
+from render.shading import closed_first, incidence, materials, vertex_normals
+from render.rig import rotation_matrices
+from talker.errors import TalkerError
+from talker.motion import ARKIT_INDEX
+
+STILL = np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32)
+
+
+def drawn(picture: np.ndarray) -> np.ndarray:
+    """(H, W) bool: where something red enough to be skin or lips covers the bluish background."""
+    picture = picture.astype(int)
+    return picture[..., 0] > picture[..., 2] + 10
+
+
+def lips(picture: np.ndarray) -> np.ndarray:
+    picture = picture.astype(int)
+    return picture[..., 0] > 2 * picture[..., 1] + 20
+
+
+def screen(renderer: Renderer, point, rotation=None) -> np.ndarray:
+    """Pixel (x, y) in a picture of one take where a point of the rig shows, by the pinhole camera."""
+    rig, view = renderer.rig, renderer.layout.view
+    point = np.asarray(point) - rig.pivot
+    point = (point if rotation is None else rotation @ point) + rig.pivot - renderer._center
+    focal = view[1] / 2 / np.tan(FIELD_OF_VIEW / 2)
+    depth = renderer._distance - point[2]
+    return np.array([view[0] / 2 + focal * point[0] / depth, view[1] / 2 - focal * point[1] / depth])
+
+
+def test_a_ball_is_as_wide_as_perspective_says(ball_rig):
+    with Renderer(ball_rig, width=640, height=360) as renderer:
+        picture = renderer.frame(*STILL)
+        assert picture.shape == (360, 640, 3) and picture.dtype == np.uint8
+        across = drawn(picture).any(axis=0)
+        depth = renderer._distance + renderer._center[2]
+        focal = renderer.layout.view[1] / 2 / np.tan(FIELD_OF_VIEW / 2)
+        radius = focal * 0.1 / np.sqrt(depth**2 - 0.1**2)  # of a sphere's silhouette
+    assert across.sum() == pytest.approx(2 * radius, abs=2.5)
+    assert np.flatnonzero(across).mean() == pytest.approx(319.5, abs=1.5)
+
+
+def test_lips_show_where_the_camera_sees_them_and_follow_the_head(ball_rig):
+    middle = np.array([0, -0.03, 0.102])
+    head = np.array([[0.3, 0.15, 0.1]], np.float32)
+    with Renderer(ball_rig, width=640, height=480) as renderer:
+        for angles in (STILL[1], head):
+            rows, columns = np.nonzero(lips(renderer.frame(STILL[0], angles)))
+            expected = screen(renderer, middle, rotation_matrices(angles)[0])
+            np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=3)
+        assert expected[0] > 330, "yaw > 0 turns to the face's own left, which is the viewer's right"
+
+
+def test_an_open_jaw_moves_the_lower_lip_down_by_what_the_rig_says(ball_rig):
+    opened = np.zeros((1, 52), np.float32)
+    opened[0, ARKIT_INDEX["jawOpen"]] = 1
+    with Renderer(ball_rig, width=640, height=480) as renderer:
+        lowest = [np.nonzero(lips(renderer.frame(c, STILL[1])))[0].max() for c in (STILL[0], opened)]
+        expected = [screen(renderer, (0, y, 0.102))[1] for y in (-0.036, -0.056)]
+    np.testing.assert_allclose(lowest, expected, atol=2)
+
+
+def test_each_take_has_a_cell_of_its_own(ball_rig, rng):
+    coefficients, head = np.zeros((4, 52), np.float32), np.zeros((4, 3), np.float32)
+    with Renderer(ball_rig, takes=4, width=640, height=360) as renderer:
+        before = renderer.frame(coefficients, head)
+        head[2] = (0.5, 0.2, 0)
+        changed = (before != renderer.frame(coefficients, head)).any(axis=2)
+        x, y = renderer.layout.corner(2)
+        wide, high = renderer.layout.view
+    inside = np.zeros_like(changed)
+    inside[y : y + high, x : x + wide] = True
+    assert changed[inside].any() and not changed[~inside].any()
+
+
+def test_pictures_of_motions_are_the_frames_one_by_one_and_short_motions_hold_still(ball_rig, motions):
+    short = type(motions[0])(motions[0].coefficients[:5], motions[0].head[:5])
+    with Renderer(ball_rig, takes=2, width=320, height=180) as renderer:
+        pictures = list(renderer.frames([short, motions[1]]))
+        assert len(pictures) == 12
+        for t, row in ((3, 3), (11, 4)):
+            alone = renderer.frame(
+                np.stack([short.coefficients[row], motions[1].coefficients[t]]),
+                np.stack([short.head[row], motions[1].head[t]]),
+            )
+            np.testing.assert_array_equal(pictures[t], alone)
+
+
+def test_any_thread_may_ask_for_pictures(ball_rig):
+    """Handlers of a web page run in many threads; OpenGL has one context in one thread."""
+
+    def picture(_):
+        with Renderer(ball_rig, width=160, height=120) as renderer:
+            return renderer.frame(*STILL)
+
+    with ThreadPoolExecutor(4) as threads:
+        pictures = list(threads.map(picture, range(8)))
+    assert all((picture == pictures[0]).all() for picture in pictures)
+
+
+def test_captions_label_and_background(ball_rig):
+    with Renderer(ball_rig, width=640, height=360, captions=["Anna"]) as renderer:
+        anna = renderer.frame(*STILL)
+    with Renderer(ball_rig, width=640, height=360, captions=[" "]) as renderer:
+        blank = renderer.frame(*STILL)
+        band = renderer.layout.caption_height
+    changed = np.nonzero((anna != blank).any(axis=2))
+    assert changed[0].min() >= 360 - band, "the caption stays below the head"
+    assert changed[1].mean() == pytest.approx(320, abs=8)
+    np.testing.assert_allclose(blank[:, 0] / 255, background(360), atol=1.5 / 255)
+    corner = blank[:40, -120:].max()
+    assert LABEL == "Synthetic" and corner > 200, "white letters of the label"
+
+
+@pytest.mark.parametrize(
+    ("takes", "aspect", "columns", "rows"),
+    [(1, 0.7, 1, 1), (2, 0.7, 2, 1), (3, 0.7, 3, 1), (4, 0.6, 4, 1), (4, 1.6, 2, 2), (6, 0.9, 3, 2), (5, 1.2, 3, 2)],
+)
+def test_the_grid_shows_heads_as_large_as_they_can_be(takes, aspect, columns, rows):
+    layout = Layout(takes, 1280, 720, aspect)
+    assert (layout.columns, layout.rows) == (columns, rows)
+    covered = np.zeros((720, 1280), int)
+    for take in range(takes):
+        (x, y), (wide, high) = layout.corner(take), layout.view
+        covered[y : y + high, x : x + wide] += 1
+    assert covered.max() == 1, "views do not overlap"
+    assert covered.sum() == takes * layout.view[0] * layout.view[1], "views lie inside the picture"
+
+
+def test_normals_of_a_ball_point_outwards(ball_rig):
+    skin = ball_rig.parts["skin"]
+    normals = vertex_normals(ball_rig.vertices, ball_rig.faces, incidence(ball_rig.faces, len(ball_rig.vertices)))[skin]
+    outward = ball_rig.vertices[skin] / 0.1
+    cosine = (normals * outward).sum(axis=1) / np.linalg.norm(normals, axis=1)
+    assert cosine.min() > 0.99
+
+
+def test_parts_decide_how_they_take_light(ball_rig):
+    looks = materials(ball_rig)
+    skin, lip = looks[ball_rig.parts["skin"][0]], looks[ball_rig.parts["lips"][0]]
+    assert lip[0] > skin[0], "moist lips shine in smaller spots"
+    np.testing.assert_array_equal(looks[:, 3], 1)
+    faces, closed = closed_first(ball_rig)
+    assert closed == len(ball_rig.faces) - 16
+    assert set(map(tuple, faces)) == set(map(tuple, ball_rig.faces))
+
+
+def test_wrong_shapes_and_closed_renderers_are_refused(ball_rig, motions):
+    with pytest.raises(TalkerError, match="0 takes"):
+        Renderer(ball_rig, takes=0)
+    renderer = Renderer(ball_rig, takes=2, width=64, height=64)
+    with pytest.raises(TalkerError, match="2 takes"):
+        renderer.frame(*STILL)
+    with pytest.raises(TalkerError, match="3 motions"):
+        next(renderer.frames(motions))
+    renderer.close()
+    renderer.close()
+    with pytest.raises(TalkerError, match="closed"):
+        renderer.frame(np.zeros((2, 52)), np.zeros((2, 3)))
+
+
+def test_without_opengl_one_sentence_says_what_to_install():
+    code = (
+        "import numpy as np\n"
+        "from render.rig import Rig\n"
+        "from render.renderer import Renderer\n"
+        "from talker.errors import TalkerError\n"
+        "rig = Rig(np.eye(3, dtype='f'), np.array([[0, 1, 2]]), np.zeros((52, 3, 3), 'f'),\n"
+        "          np.zeros((3, 4), 'u1'), np.zeros(3, 'f'))\n"
+        "try:\n    Renderer(rig)\nexcept TalkerError as error:\n    print(error)\n"
+    )
+    environment = os.environ | {"PYOPENGL_PLATFORM": "nowhere"}
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=root, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "libegl1" in done.stdout and "libgl1-mesa-dri" in done.stdout and "\n" not in done.stdout.strip()
