@@ -16,11 +16,14 @@ from render.rig import Rig, default_rig
 from render.video import encode
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech
+from talker.errors import TalkerError
 from talker.formats import write_live_link_csv
 from talker.takes import Takes
 
 STAGES = ("load", "encode", "match", "sample", "render", "write")
 """Stages whose seconds the report gives."""
+
+Callback = Callable[[str, float], None]
 
 OWN_TAKE = re.compile(r"take-(\d+)\.(csv|glb)")
 
@@ -50,7 +53,7 @@ def write_outputs(
     directory: str | Path,
     rig: Rig | None = None,
     video: bool = True,
-    callback: Callable[[str, float], None] | None = None,
+    callback: Callback | None = None,
 ) -> Outputs:
     """Write takes.npz, take-N.csv, take-N.glb, comparison.glb, comparison.mp4, chart.png and report.json.
 
@@ -73,28 +76,12 @@ def write_outputs(
         chart_png=directory / "chart.png",
         report_json=directory / "report.json",
     )
-    _remove_leftovers(directory, len(motions))
-
-    started = time.perf_counter()
-    if outputs.comparison_mp4:
-        _write_video(takes, speech, rig, outputs.comparison_mp4, tell)
-    rendered = time.perf_counter()
-
-    tell("write", 0.0)
-    takes.save(outputs.takes_npz)
-    for motion, path in zip(motions, outputs.csvs, strict=True):
-        write_live_link_csv(motion, path)
-    tell("write", 0.2)
-    single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(motions, outputs.glbs))}
-    write_glbs(rig, single | {outputs.comparison_glb: (motions, None)})
-    tell("write", 0.7)
-    write_chart(takes, speech, outputs.chart_png)
-    written = time.perf_counter()
-
-    seconds = takes.seconds | {"render": rendered - started, "write": written - rendered}
-    with whole_file(outputs.report_json) as temporary:
-        temporary.write_text(json.dumps(report(takes, seconds), indent=2) + "\n", encoding="utf-8")
-    tell("write", 1.0)
+    try:
+        _write_all(takes, speech, directory, rig, outputs, tell)
+    except OSError as error:  # no space, no permission, a file where the folder should be
+        raise TalkerError(
+            f"Cannot write into {directory} ({error.strerror or error}); choose a folder with space that can be written."
+        ) from error
     return outputs
 
 
@@ -118,7 +105,33 @@ def report(takes: Takes, seconds: dict[str, float]) -> dict:
     }
 
 
-def _write_video(takes: Takes, speech: Speech, rig: Rig, path: Path, tell: Callable[[str, float], None]) -> None:
+def _write_all(takes: Takes, speech: Speech, directory: Path, rig: Rig, outputs: Outputs, tell: Callback) -> None:
+    motions = takes.motions
+    _remove_leftovers(directory, len(motions))
+
+    started = time.perf_counter()
+    if outputs.comparison_mp4:
+        _write_video(takes, speech, rig, outputs.comparison_mp4, tell)
+    rendered = time.perf_counter()
+
+    tell("write", 0.0)
+    takes.save(outputs.takes_npz)
+    for motion, path in zip(motions, outputs.csvs, strict=True):
+        write_live_link_csv(motion, path)
+    tell("write", 0.2)
+    single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(motions, outputs.glbs))}
+    write_glbs(rig, single | {outputs.comparison_glb: (motions, None)})
+    tell("write", 0.7)
+    write_chart(takes, speech, outputs.chart_png)
+    written = time.perf_counter()
+
+    seconds = takes.seconds | {"render": rendered - started, "write": written - rendered}
+    with whole_file(outputs.report_json) as temporary:
+        temporary.write_text(json.dumps(report(takes, seconds), indent=2) + "\n", encoding="utf-8")
+    tell("write", 1.0)
+
+
+def _write_video(takes: Takes, speech: Speech, rig: Rig, path: Path, tell: Callback) -> None:
     motions = takes.motions
     frames = len(motions[0].coefficients)
     tell("render", 0.0)

@@ -1,0 +1,173 @@
+"""GLB: read back by pygltflib and trimesh, a viewer would see what Rig.pose and rotation_matrices compute."""
+
+import numpy as np
+import pygltflib
+import pytest
+import trimesh
+from scipy.spatial.transform import Rotation
+
+from render.gltf import linear_colors, quaternions, write_glb
+from render.rig import rotation_matrices
+from talker.errors import TalkerError
+from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
+
+DTYPES = {5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COLUMNS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
+
+
+class Reader:
+    """Accessors of a GLB as arrays, sparse ones included, by the letter of glTF 2.0, section 3.6.2."""
+
+    def __init__(self, path):
+        self.gltf = pygltflib.GLTF2().load(str(path))
+        self._binary = self.gltf.binary_blob()
+
+    def _rows(self, view: int, offset: int, component: int, count: int, columns: int) -> np.ndarray:
+        start = self.gltf.bufferViews[view].byteOffset + (offset or 0)
+        return np.frombuffer(self._binary, DTYPES[component], count * columns, start).reshape(count, columns)
+
+    def accessor(self, index: int) -> np.ndarray:
+        accessor = self.gltf.accessors[index]
+        columns = COLUMNS[accessor.type]
+        if accessor.sparse is None:
+            return self._rows(
+                accessor.bufferView, accessor.byteOffset, accessor.componentType, accessor.count, columns
+            )
+        rows = np.zeros((accessor.count, columns), np.float32)
+        sparse = accessor.sparse
+        indices = self._rows(
+            sparse.indices.bufferView, sparse.indices.byteOffset, sparse.indices.componentType, sparse.count, 1
+        )
+        assert (np.diff(indices[:, 0].astype(int)) > 0).all(), "glTF wants strictly increasing indices"
+        rows[indices[:, 0]] = self._rows(
+            sparse.values.bufferView, sparse.values.byteOffset, accessor.componentType, sparse.count, columns
+        )
+        return rows
+
+    def channel(self, node: str, path: str) -> tuple[np.ndarray, np.ndarray]:
+        """Times (T,) and values of the animation of a named node."""
+        animation = self.gltf.animations[0]
+        for channel in animation.channels:
+            if self.gltf.nodes[channel.target.node].name == node and channel.target.path == path:
+                sampler = animation.samplers[channel.sampler]
+                assert sampler.interpolation == "LINEAR"
+                return self.accessor(sampler.input)[:, 0], self.accessor(sampler.output)
+        raise KeyError((node, path))
+
+    def vertices(self, name: str, frame: int) -> np.ndarray:
+        """Where a viewer puts the vertices of a head at a frame: morph targets, then the nodes' transforms."""
+        nodes = {node.name: node for node in self.gltf.nodes}
+        primitive = self.gltf.meshes[nodes[name].mesh].primitives[0]
+        _, weights = self.channel(name, "weights")
+        weights = weights.reshape(-1, len(ARKIT_NAMES))[frame]
+        posed = self.accessor(primitive.attributes.POSITION).astype(np.float64)
+        for weight, target in zip(weights, primitive.targets, strict=True):
+            posed = posed + weight * self.accessor(target["POSITION"])
+        turn = Rotation.from_quat(self.channel(f"{name} neck", "rotation")[1][frame])
+        return turn.apply(posed + nodes[name].translation) + nodes[f"{name} neck"].translation
+
+
+@pytest.fixture
+def comparison(ball_rig, motions, tmp_path) -> Reader:
+    write_glb(ball_rig, motions, tmp_path / "comparison.glb")
+    return Reader(tmp_path / "comparison.glb")
+
+
+def test_a_viewer_shows_what_the_rig_computes(comparison, ball_rig, motions):
+    for take, motion in enumerate(motions):
+        aside = np.array([(take - 1) * 1.25 * np.ptp(ball_rig.vertices[:, 0]), 0, 0])
+        for frame in (0, 5, 11):
+            turned = (ball_rig.pose(motion.coefficients[frame]) - ball_rig.pivot) @ rotation_matrices(
+                motion.head[frame]
+            ).T
+            np.testing.assert_allclose(
+                comparison.vertices(f"Take {take + 1}", frame), turned + ball_rig.pivot + aside, atol=2e-6
+            )
+
+
+def test_the_animation_is_the_blend_weights_at_the_frame_rate(comparison, ball_rig, motions):
+    for take, motion in enumerate(motions):
+        times, weights = comparison.channel(f"Take {take + 1}", "weights")
+        np.testing.assert_allclose(times, np.arange(12) / 30, atol=1e-6)
+        np.testing.assert_array_equal(weights.reshape(12, 52), ball_rig.weights(motion.coefficients))
+    corrected = ball_rig.weights(motions[0].coefficients) != motions[0].coefficients
+    assert corrected[:, ARKIT_INDEX["mouthClose"]].any(), "the correction of mouthClose is in the file"
+
+
+def test_every_shape_has_its_arkit_name_and_a_target(comparison):
+    for mesh in comparison.gltf.meshes:
+        assert mesh.extras["targetNames"] == list(ARKIT_NAMES)
+        assert len(mesh.primitives[0].targets) == len(mesh.weights) == 52
+
+
+def test_takes_share_their_geometry_but_not_their_mesh(comparison, ball_rig, motions, tmp_path):
+    meshes = comparison.gltf.meshes
+    assert len(meshes) == 3
+    first = meshes[0].primitives[0]
+    for mesh in meshes:
+        (primitive,) = mesh.primitives
+        assert primitive.targets == first.targets and vars(primitive.attributes) == vars(first.attributes)
+    write_glb(ball_rig, motions[:1], tmp_path / "one.glb")
+    one, three = ((tmp_path / name).stat().st_size for name in ("one.glb", "comparison.glb"))
+    moving = 12 * (52 + 4) * 4
+    assert three - one < 2 * (moving + 4000), "a further take costs its motion and its names"
+
+
+def test_morphed_normals_are_those_of_the_moved_mesh(comparison, ball_rig):
+    primitive = comparison.gltf.meshes[0].primitives[0]
+    target = primitive.targets[ARKIT_INDEX["browInnerUp"]]
+    normals = comparison.accessor(primitive.attributes.NORMAL) + comparison.accessor(target["NORMAL"])
+    moved = trimesh.Trimesh(
+        ball_rig.vertices + ball_rig.deltas[ARKIT_INDEX["browInnerUp"]], ball_rig.faces, process=False
+    )
+    skin = np.flatnonzero(ball_rig.deltas[ARKIT_INDEX["browInnerUp"]].any(axis=1))
+    # trimesh weighs by angle, the exporter by area: on a regular ball they differ by a degree or two.
+    assert ((normals * moved.vertex_normals).sum(axis=1)[skin] > 0.995).all()
+
+
+def test_quaternions_turn_as_the_matrices_and_never_jump(rng):
+    t = np.linspace(0, 4 * np.pi, 400)
+    head = np.stack([1.5 * t, 0.5 * np.sin(t), 0.8 * np.cos(2 * t)], axis=1)
+    q = quaternions(head)
+    np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), rotation_matrices(head), atol=1e-5)
+    np.testing.assert_allclose(Rotation.from_quat(q).as_matrix(), Rotation.from_euler("YXZ", head).as_matrix(), atol=1e-5)
+    assert np.abs(np.diff(q, axis=0)).max() < 0.1, "neighbours have one sign, or a viewer turns the long way round"
+
+
+def test_trimesh_loads_the_scene(comparison, ball_rig, tmp_path):
+    scene = trimesh.load(tmp_path / "comparison.glb")
+    assert sorted(scene.geometry) == ["Take 1", "Take 2", "Take 3"]
+    for mesh in scene.geometry.values():
+        assert mesh.faces.shape == ball_rig.faces.shape
+        np.testing.assert_allclose(mesh.vertices, ball_rig.vertices, atol=1e-6)
+    wide = np.ptp(ball_rig.vertices[:, 0])
+    assert np.ptp(scene.bounds[:, 0]) == pytest.approx(3.5 * wide, rel=1e-3), "two gaps of 1.25 and one width"
+
+
+def test_colours_are_linear_light(ball_rig, comparison):
+    """Middle grey 188 of sRGB is half the light; black, white and opacity stay."""
+    colors = np.array([[0, 188, 255, 255], [10, 128, 64, 128]], np.uint8)
+    linear = linear_colors(colors) / 65535
+    np.testing.assert_allclose(linear[0], [0, 0.5029, 1, 1], atol=1e-3)
+    np.testing.assert_allclose(linear[1], [0.00304, 0.21586, 0.05127, 128 / 255], atol=1e-4)
+    primitive = comparison.gltf.meshes[0].primitives[0]
+    np.testing.assert_array_equal(comparison.accessor(primitive.attributes.COLOR_0), linear_colors(ball_rig.colors))
+
+
+def test_bounds_and_alignment_are_what_the_format_demands(comparison):
+    for view in comparison.gltf.bufferViews:
+        assert view.byteOffset % 4 == 0
+    primitive = comparison.gltf.meshes[0].primitives[0]
+    for index in [primitive.attributes.POSITION, *(target["POSITION"] for target in primitive.targets)]:
+        rows, accessor = comparison.accessor(index), comparison.gltf.accessors[index]
+        np.testing.assert_allclose(accessor.min, rows.min(axis=0), atol=1e-7)
+        np.testing.assert_allclose(accessor.max, rows.max(axis=0), atol=1e-7)
+    assert comparison.gltf.asset.extras["synthetic"] is True
+
+
+def test_one_frame_is_a_motion_and_none_is_refused(ball_rig, tmp_path):
+    write_glb(ball_rig, [Motion(np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32))], tmp_path / "still.glb", ["Anna"])
+    assert Reader(tmp_path / "still.glb").channel("Anna", "weights")[1].shape == (52, 1)
+    with pytest.raises(TalkerError, match="no motion"):
+        write_glb(ball_rig, [], tmp_path / "none.glb")
+    assert [path.name for path in tmp_path.iterdir()] == ["still.glb"]
