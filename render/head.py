@@ -74,7 +74,7 @@ def skin_colors(vertices, normals):
     dark = np.clip(0.92 * (1 - open_), 0, 1)
     dark += 0.30 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
     dark += 0.16 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
-    dark += 0.80 * bump(p, (5.8, -47.6, 101), (2.9, 2.4, 6))  # nostrils
+    dark += 0.95 * bump(p, (6.2, -46.4, 102), (3.2, 2.4, 5.5))  # nostrils
     dark += 0.20 * bump(p, (18.5, -42, 92), (2.6, 6, 8))  # crease of the ala
     dark += 0.10 * bump(p, (27, -54, 88), (4, 10, 14))
     dark += 0.18 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
@@ -90,6 +90,9 @@ def _half():
     count = len(v)
     normals = surface.gradient(v, step=0.6)
     colors = skin_colors(v, normals)
+    link, _ = surface.neighbours(skin["faces"], count)
+    for _ in range(2):
+        colors = 0.5 * colors + 0.5 * (link @ colors)
     side = np.zeros(count)
     out, s = np.full(count, np.nan), np.full(count, np.nan)
     middle = surface.MOUTH_COLUMNS
@@ -118,7 +121,9 @@ def _half():
         elif k == border + 1:
             colors[mouth[k]] = 0.88 * colors[mouth[k]] + 0.12 * LIP
     # waterline and lid margin
-    colors[eye[0]] = [0.45, 0.20, 0.18]
+    white = np.array([0.90, 0.86, 0.83])
+    corner = np.abs(np.cos(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS))[:, None] ** 8
+    colors[eye[0]] = white * corner + np.array([0.45, 0.20, 0.18]) * (1 - corner)
     colors[eye[1]] = [0.80, 0.52, 0.46]
     colors[eye[2]] = 0.75 * np.array([0.72, 0.47, 0.39]) + 0.25 * colors[eye[2]]
     part = np.full(count, "skin", dtype="<U16")

@@ -80,14 +80,14 @@ def lashes(eye: np.ndarray):
     vertices, faces, columns, count = [], [], [], 0
     upper = np.arange(0, half + 1)
     lower = np.concatenate([np.arange(half, 2 * half), [0]])
-    for column, long, lift in ((upper, 3.3, 1.0), (lower, 1.1, -0.8)):
+    for column, long, lift in ((upper, 2.7, 1.0), (lower, 0.9, -0.8)):
         inner, edge, skin = eye[1, column], eye[2, column], eye[3, column]
         out = edge - EYE_CENTER
         out /= np.linalg.norm(out, axis=1, keepdims=True)
         size = np.abs(np.sin(theta[column])) ** 0.6 * (0.62 + 0.38 * np.cos(theta[column]))
         tip = edge + out * 0.5 + (long * size)[:, None] * (0.62 * out + [0, 0.75 * lift, 0] + np.outer(0.55 * np.cos(theta[column]), [1, 0, 0]))
         under = 0.45 * inner + 0.55 * edge + 0.12 * out
-        over = 0.72 * edge + 0.28 * skin + 0.30 * out
+        over = 0.93 * edge + 0.07 * skin + 0.45 * out
         v, f = _grid([under, tip, over], flip=True)
         vertices.append(v)
         faces.append(f + count)
@@ -98,23 +98,23 @@ def lashes(eye: np.ndarray):
 
 def brows() -> Part:
     """Tapered brow with an uneven, combed edge, laid 1 mm over the skin."""
-    t = np.linspace(0, 1, 31)
+    t = np.linspace(0, 1, 43)
     knots = [0, 0.22, 0.5, 0.78, 1]
     x = np.interp(t, knots, [10.5, 18.0, 29.5, 41.0, 49.0])
-    coefficients = np.polyfit(knots, [17.2, 19.8, 22.9, 22.2, 16.8], 4)
-    y = np.polyval(coefficients, t)
-    width = np.interp(t, [0, 0.06, 0.25, 0.55, 0.85, 1], [4.6, 6.4, 6.8, 5.8, 3.4, 0.5])
-    tuft = np.where(np.arange(len(t)) % 2 == 0, 1.0, 0.0)
-    rows = []
-    for across, lift in ((-0.5, -0.4), (-0.38, 0.9), (0.0, 1.5), (0.34, 1.1), (0.5, -0.4)):
+    y = np.polyval(np.polyfit(knots, [17.4, 19.8, 22.6, 21.9, 17.0], 4), t)
+    width = np.interp(t, [0, 0.06, 0.25, 0.55, 0.85, 1], [3.8, 5.9, 6.3, 5.4, 3.2, 0.4])
+    k = np.arange(len(t))
+    tuft = 0.5 + 0.5 * np.sin(2.4 * k + 1.3 * np.sin(0.9 * k))
+    rows, shades = [], []
+    for across, lift in ((-0.5, -0.25), (-0.36, 0.45), (-0.1, 0.75), (0.2, 0.7), (0.4, 0.4), (0.5, -0.25)):
         # hairs lean outward: the upper edge lags behind the lower
-        px = x + across * 1.2 + 0.5
-        py = y + across * width + tuft * (0.55 if across > 0.2 else 0.0) - tuft * (0.35 if across < -0.2 else 0.0)
+        px = x + across * 2.2 + 0.5
+        py = y + across * width + tuft * np.select([across > 0.3, across < -0.3], [0.35, -0.25], 0.0)
         p = np.stack([px, py, surface.front(px, py)], 1)
-        rows.append(p + surface.gradient(p) * (lift + 0.25 * tuft[:, None] * (lift > 0)))
+        rows.append(p + surface.gradient(p) * lift)
+        shades.append(1.0 + 0.30 * np.roll(tuft, int(6 * across))[:, None])
     vertices, faces = _grid(rows)
-    shade = 1.0 + 0.22 * np.tile(tuft, 5)[:, None]
-    return Part("brows", vertices, faces, BROW * shade)
+    return Part("brows", vertices, faces, BROW * np.concatenate(shades))
 
 
 def _arch(x, forward):
@@ -164,14 +164,15 @@ def teeth_lower() -> Part:
 
 def tongue():
     """Tongue at rest behind the lower teeth. Returns the Part and how far forward (n,) each vertex is, 0 root, 1 tip."""
-    t = np.linspace(0, 1, 11)
+    t = 1 - (1 - np.linspace(0, 1, 12)) ** 1.5
     a = np.linspace(np.pi / 2, -np.pi / 2, 9)
-    width = 15.5 * np.sqrt(np.clip(1 - (t**3.2), 0.0, 1)) + 0.4
-    thick = 6.5 * np.sqrt(np.clip(1 - (t**3.0), 0.0, 1)) + 0.25
-    z, y = 38 + 42.5 * t, -73.5 + 5.5 * np.sin(np.pi * np.minimum(t + 0.15, 1)) - 4.5 * t
+    width = 15.5 * np.sqrt(np.clip(1 - (t**5), 0.0, 1)) + 0.4
+    thick = 5.6 * np.sqrt(np.clip(1 - (t**6), 0.0, 1)) + 0.25
+    z = 36 + 44.2 * t
+    y = -72.0 - 14.0 * (1 - t) ** 4 - 3.0 * t**2
     rows = []
     for i in range(len(t)):
-        groove = 1.3 * np.exp(-((np.cos(a) / 0.25) ** 2)) * (np.sin(a) > 0) * (thick[i] / 6.5)
+        groove = 1.3 * np.exp(-((np.cos(a) / 0.25) ** 2)) * (np.sin(a) > 0) * (thick[i] / 5.6)
         rows.append(np.stack([width[i] * np.cos(a), y[i] + thick[i] * np.sin(a) - groove, np.full_like(a, z[i])], 1))
     rows = np.array(rows)
     rows[:, [0, -1], 0] = 0.0

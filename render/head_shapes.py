@@ -177,7 +177,7 @@ class Shaper:
         delta[:, 2] += 7.0 * narrow * m * np.clip(self.s, 0, 1) ** 3
         shape = np.sqrt(np.clip(1 - np.clip(self.s, 0, 1) ** 2, 0, 1))
         delta[:, 1] = upper * self.lip_field(1, 9.0) * shape - lower * self.lip_field(-1, 10.0) * shape
-        on_lip = np.where(self.in_rings, np.exp(-(((self.out - 0.5) / 2.2) ** 2)), 0) * self.soft
+        on_lip = np.where(self.in_rings, np.exp(-(((self.out - 0.5) / 2.2) ** 2)) * smoothstep(self.out, -2.0, -0.8), 0) * self.soft
         delta[:, 1] += roll * on_lip * self.side * shape
         delta[:, 2] += 0.6 * roll * on_lip
         inner = np.where(self.in_rings, smoothstep(self.out, -2.4, -4.5), 0) * (1 - self.inside)
@@ -185,13 +185,19 @@ class Shaper:
         return delta
 
     def smile(self):
-        w = self.corner_field(14.0)
-        delta = w[:, None] * np.array([7.2, 7.6, -5.6])
-        # the lip line bows: the middle is pulled flat against the teeth
-        delta[:, 2] -= 1.0 * self.mouth_field(8.0) * self.left() * (1 - self.s)
-        delta += self.push((40, -46, 74), (15, 14, 20), (1.0, 3.6, 3.4))
-        delta += self.push((42, -28, 72), (16, 9, 18), (0.4, 2.8, 2.0))
-        delta += self.push((33, -11, 80), (12, 4.0, 14), (0, 1.2, 0.4))
+        """Corner out, up and back round the teeth; the lip line becomes a bow, the lips thinner, the cheek rises."""
+        w = self.corner_field(20.0)
+        # the bow: no kink at the middle when both sides smile
+        bow = np.clip(self.x / MOUTH_HALF_WIDTH, 0, 1) ** 1.7
+        up = np.exp(-((np.maximum(self.out, 0) / 17.0) ** 2)) * bow * self.soft * (1 - self.inside)
+        delta = np.stack([7.4 * w, 8.4 * up, -4.6 * w], 1)
+        delta[:, 2] -= 1.2 * self.mouth_field(8.0) * self.left() * (1 - self.s)
+        thin = np.where(self.in_rings, smoothstep(self.out, -2.0, 0.0) * np.exp(-((np.maximum(self.out, 0) / 9.0) ** 2)), 0)
+        delta[:, 1] -= 1.3 * thin * self.side * self.left(12.0) * (1 - self.s**2) * self.soft
+        # cheek: a soft apple above the fold that runs from the nose's wing past the corner
+        delta += self.push((41, -42, 74), (15, 16, 24), (1.4, 3.6, 3.4))
+        delta += self.push((42, -24, 72), (16, 11, 18), (0.4, 3.0, 1.8))
+        delta += self.push((33, -11, 80), (12, 4.0, 14), (0, 1.2, 0.4)) * self.keep_lids()
         delta += self.push((18, -42, 92), (5, 7, 10), (1.2, 0.8, 0))
         return delta
 
@@ -369,7 +375,11 @@ class Shaper:
         partner = (-np.arange(2 * n)) % (2 * n)  # the column with the same x on the other lid
         down = np.where(np.arange(2 * n) <= n, elevation[partner], elevation)
         up = np.where(np.arange(2 * n) <= n, elevation, elevation[partner])
-        return elevation, up, down, down + 0.24 * (up - down)
+        # the closing line: straight from canthus to canthus, with a sag towards the lower lid
+        theta = np.arange(2 * n) * np.pi / n
+        chord = elevation[n] + (elevation[0] - elevation[n]) * 0.5 * (1 + np.cos(theta))
+        low = down[n // 2] + 0.20 * (up - down)[n // 2]
+        return elevation, up, down, chord + (low - chord[n // 2]) * np.sin(theta) ** 2
 
     def blink(self):
         elevation, _, _, close = self.margins()

@@ -14,17 +14,18 @@ pupils at y = 0 and the ear canals near z = 0. Only x >= 0 is built; `mirrored` 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
-EYE_CENTER = np.array([31.5, 0.0, 69.5])
-EYE_RADIUS = 12.4
-LID_INNER_RADIUS = 13.4
+EYE_CENTER = np.array([31.5, 0.0, 68.9])
+EYE_RADIUS = 13.0
+LID_INNER_RADIUS = 14.0
 """Lids glide this far from the eye's centre, so that the straight line a linear blink follows
-between open and closed (42 degrees at most) never enters the eyeball: 13.4 cos 21 > 12.4."""
-LID_OUTER_RADIUS = 14.7
+between open and closed (42 degrees at most) never enters the eyeball: 14.0 cos 21 > 13.0."""
+LID_OUTER_RADIUS = 15.2
 RAY_ORIGIN = np.array([0.0, 0.0, 5.0])
 
-NECK_END = -164.0
+NECK_END = -168.0
 MOUTH_HALF_WIDTH = 24.5
 MOUTH_Y = -68.0
 MOUTH_COLUMNS = 12
@@ -102,7 +103,7 @@ def skin_distance(p):
     d = smooth_min(d, round_cone(p, (0, 10, 82), (0, -34, 101), 6.5, 7.0), 13)
     d = smooth_min(d, ellipsoid(p, (0, -38, 103), (9.5, 8.8, 9.5)), 9)
     d = smooth_min(d, ellipsoid(p, (11.0, -41, 96), (6.0, 6.6, 9.5)), 5.5)
-    d = smooth_max(d, -ellipsoid(p, (5.8, -48.5, 101), (3.2, 4.6, 5.0)), 2.5)
+    d = smooth_max(d, -ellipsoid(p, (6.2, -48.2, 101.5), (3.5, 5.2, 5.2)), 2.0)
     # the lids' sphere
     eye = np.linalg.norm(p - EYE_CENTER, axis=1) - LID_OUTER_RADIUS
     d = smooth_min(d, eye, 5)
@@ -220,7 +221,7 @@ def mouth_rings():
         ring[:, 1] += e * side * sin * np.where(side > 0, 0.62, 1.0)
         z = front(ring[:, 0], ring[:, 1])
         column = np.exp(-(((ring[:, 0] - 5.5) / 2.4) ** 2)) - 0.9 * np.exp(-((ring[:, 0] / 3.2) ** 2))
-        ring[:, 2] = z + 0.9 * column * (side > 0) - 1.1 * s**8 * np.exp(-((e / 4.0) ** 2))
+        ring[:, 2] = z + 0.9 * column * (side > 0) - 0.5 * s**8 * np.exp(-((e / 4.0) ** 2))
         rings.append(ring)
         outside.append(e)
     return np.array(rings), np.array(outside), contact_ring
@@ -234,11 +235,11 @@ def lid_contour(theta):
     theta runs from the outer canthus (0) over the upper lid to the inner canthus (pi) and back
     along the lower lid.
     """
-    x = 15.2 * np.cos(theta)
+    x = 14.9 * np.cos(theta)
     up, down = np.clip(np.sin(theta), 0, None), np.clip(-np.sin(theta), 0, None)
     lean = np.cos(theta)
     y = 5.7 * up**0.85 * (1 - 0.10 * lean) - 5.0 * down**0.95 * (1 + 0.14 * lean)
-    return x, y + 0.9 * lean - 0.5 * np.exp(-(((theta - np.pi) / 0.5) ** 2))
+    return x, y + 0.9 * lean
 
 
 def eye_rings():
@@ -257,8 +258,10 @@ def eye_rings():
         inside = np.sqrt(np.maximum(radius**2 - x**2 - y**2, 0.0))
         return np.stack([x, y, np.maximum(inside, 0.36 * radius)], 1)
 
+    # the tuck closes the corners, where the opening is wider than the ball, like the caruncle does
+    shrink = np.minimum(0.97, 12.2 / np.hypot(cx, cy))
     rings = [
-        on_sphere(cx * 0.97, cy * 0.97, EYE_RADIUS) - [0, 0, 1.2],
+        on_sphere(cx * shrink, cy * shrink, EYE_RADIUS) - [0, 0, 1.2],
         on_sphere(cx, cy, LID_INNER_RADIUS),
         on_sphere(cx * 1.03 + 0.2 * np.cos(theta), cy * 1.06 + 0.3 * np.sin(theta), LID_OUTER_RADIUS + 0.1),
     ]
@@ -294,7 +297,7 @@ def face_grid():
     """Longitudes and latitudes (n, 2) of the skin outside the mouth's and the eyes' rings."""
     lon = np.concatenate([np.arange(0, 15, 1.9), np.arange(15.5, 50, 3.4), np.arange(51, 100, 5.0), np.linspace(102, 180, 10)])
     lat = np.concatenate([
-        np.arange(-82, -58, 2.6), np.arange(-57, -28, 2.7), np.arange(-27.6, -11, 1.45),
+        np.arange(-75, -58, 2.2), np.arange(-57, -28, 2.2), np.arange(-27.6, -11, 1.45),
         np.arange(-10, 32, 3.0), np.arange(33, 82, 7.0)])
     grid = np.stack(np.meshgrid(lon, lat), -1).reshape(-1, 2)
     # fine rows are for the nose only, fine columns for the front only
@@ -304,7 +307,29 @@ def face_grid():
     keep = ~(fine_rows & (grid[:, 0] > 14) & (row % 2 == 1))
     far_up = (grid[:, 1] > 32) | (grid[:, 1] < -57)
     keep &= ~(far_up & (grid[:, 0] < 15) & (grid[:, 0] > 0) & (column % 2 == 1))
-    return np.concatenate([grid[keep], [[0.0, 90.0]]])
+    # under the jaw rays graze the neck: there rings of even height take over, thinned where they crowd
+    neck = neck_rings(lon[(lon > 15) | (np.arange(len(lon)) % 2 == 0)])
+    under = keep & (grid[:, 1] < -54)
+    keep &= ~under
+    p = radial(grid[under, 0], grid[under, 1])
+    candidates = p[p[:, 1] > NECK_END + 5]
+    chosen = list(neck)
+    for q in candidates[np.argsort(-candidates[:, 1], kind="stable")]:
+        if (np.linalg.norm(np.array(chosen) - q, axis=1) > 4.5).all():
+            chosen.append(q)
+    low = angles(np.array(chosen))
+    low[:, 0] = np.where(low[:, 0] < 0.2, 0.0, np.where(low[:, 0] > 179.8, 180.0, low[:, 0]))
+    return np.concatenate([grid[keep], [[0.0, 90.0]], low])
+
+
+def neck_rings(lon):
+    """Points (n, 3) of the neck on level rings down to NECK_END, at longitudes in degrees."""
+    level, turn = [a.ravel() for a in np.meshgrid(np.linspace(NECK_END, -124, 7), np.radians(lon), indexing="ij")]
+    d = np.stack([np.sin(turn), 0 * turn, np.cos(turn)], 1)
+    p = march(np.stack([0 * level, level, 0 * level + RAY_ORIGIN[2]], 1) + 150 * d, -d, skin_distance)
+    # where a level ray meets jaw or chin instead, the grid above has points already
+    depth = skin_distance(p + [0, -9.0, 0])
+    return p[(depth < 4.0) | (p[:, 1] < -150)]
 
 
 def _near(points, others, reach):
@@ -319,6 +344,31 @@ def _inside(points, polygon):
     cross = (a[:, 1] > y) != (b[:, 1] > y)
     at = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / np.where(b[:, 1] == a[:, 1], 1e-12, b[:, 1] - a[:, 1])
     return (cross & (x < at)).sum(1) % 2 == 1
+
+
+def neighbours(faces, count):
+    """Row-normalised adjacency (count, count) of a mesh's vertices, and their degrees (count,)."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    link = csr_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    link.data[:] = 1.0
+    degree = np.asarray(link.sum(1)).ravel()
+    return link.multiply(1 / np.maximum(degree, 1)[:, None]).tocsr(), degree
+
+
+def relax(vertices, faces, free, rounds=7):
+    """Even out the spacing of the free (n,) vertices along the surface, in place; x = 0 stays a seam."""
+    link, degree = neighbours(faces, len(vertices))
+    seam = vertices[:, 0] == 0.0
+    free = free & (vertices[:, 1] > NECK_END + 4) & (degree > 3)
+    for _ in range(rounds):
+        moved = vertices + 0.45 * (link @ vertices - vertices)
+        moved[seam, 0] = 0.0
+        moved = moved[free]
+        for _ in range(3):
+            moved -= gradient(moved) * skin_distance(moved)[:, None]
+        moved[seam[free], 0] = 0.0
+        vertices[free] = moved
 
 
 def half_skin():
@@ -370,14 +420,10 @@ def half_skin():
     triangles = np.where((area > 0)[:, None], triangles, triangles[:, ::-1])
     faces.append(label[triangles])
     vertices = np.concatenate([mouth.reshape(-1, 3), eye.reshape(-1, 3), skin])
-    # the neck ends inside the collar
     faces = np.concatenate(faces)
-    faces = faces[(vertices[faces, 1] > NECK_END).any(1)]
-    vertices[:, 1] = np.maximum(vertices[:, 1], NECK_END - 8)
-    used = np.zeros(len(vertices), bool)
-    used[faces] = used[mouth_index] = used[eye_index] = True
-    faces, vertices = (np.cumsum(used) - 1)[faces], vertices[used]
-    vertices[mouth_index[:, [0, -1]], 0] = 0.0
+    # Delaunay closes the bottom of the neck, which ends open inside the collar
+    faces = faces[(vertices[faces, 1] > NECK_END + 0.5).any(1)]
+    relax(vertices, faces, np.arange(len(vertices)) > eye_index.max())
     return {
         "vertices": vertices, "faces": faces, "mouth": mouth_index, "eye": eye_index,
         "outside": outside, "contact": contact, "share": share,
