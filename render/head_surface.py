@@ -393,7 +393,10 @@ def half_skin():
     grid = face_grid()
     mouth_polygon = np.concatenate([mouth_loop, [[-30, mouth_loop[-1, 1]], [-30, mouth_loop[0, 1]]]])
     keep = ~_inside(grid, mouth_polygon) & ~_inside(grid, eye_loop)
-    keep &= ~_near(grid, mouth_loop, 1.25) & ~_near(grid, eye_loop, 1.25)
+    # points near a loop's edges, not only near its corners, would take the edge out of the triangulation
+    fine_mouth = np.concatenate([mouth_loop[:-1] + t * np.diff(mouth_loop, axis=0) for t in (0, 0.25, 0.5, 0.75, 1)])
+    fine_eye = np.concatenate([eye_loop + t * (np.roll(eye_loop, -1, 0) - eye_loop) for t in (0, 0.25, 0.5, 0.75)])
+    keep &= ~_near(grid, fine_mouth, 1.25) & ~_near(grid, fine_eye, 1.25)
     nostril = angles(np.array([[5.8, -47.5, 100.0]]))[0]
     turn = np.arange(10) * 2 * np.pi / 10
     ring = np.stack([np.cos(turn), np.sin(turn)], 1)
