@@ -84,9 +84,10 @@ def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance],
         "voices": torch.stack(voices),
         "owner": torch.tensor(owner),
     }
-    header = {"names": json.dumps(names), "speakers": json.dumps(speakers), "notes": json.dumps(notes or {})}
+    # One entry, because safetensors writes several in no fixed order and the same input should give the same file.
+    header = json.dumps({"names": names, "speakers": speakers, "notes": notes or {}})
     with whole_file(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        save_file(tensors, temporary, metadata={"utterances": header})
     return Path(path)
 
 
@@ -120,16 +121,16 @@ class FeatureCache:
         try:
             tensors = load_file(path)
             with safe_open(path, framework="pt") as file:
-                header = file.metadata()
+                header = json.loads((file.metadata() or {})["utterances"])
+            lengths, owner = tensors["motion_lengths"].numpy(), tensors["owner"].numpy()
         except FileNotFoundError:
             raise TalkerError(f"There are no features at {path}; give --corpus to compute them.") from None
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, KeyError) as error:
             raise TalkerError(f"The features {path} are broken ({error}); delete the file and compute them again.") from None
-        lengths, owner = tensors["motion_lengths"].numpy(), tensors["owner"].numpy()
         return cls(
-            names=json.loads(header["names"]),
-            speakers=json.loads(header["speakers"]),
-            notes=json.loads(header["notes"]),
+            names=header["names"],
+            speakers=header["speakers"],
+            notes=header["notes"],
             motion=tensors["motion"],
             motion_start=np.concatenate([[0], np.cumsum(lengths)]),
             frames=tensors["frames"],

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -19,36 +23,65 @@ from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 SPLITS = ("train", "validation")
 """The splits a training reads."""
 
+BABBLE_VOICES = 4
+"""Other recordings that augmentation may mix in as background talk."""
 
-def encode_utterances(
-    utterances: list[Utterance], encoder: SpeechEncoder, variants: int = 0
-) -> Iterator[CachedUtterance]:
-    """Encode the clean recording and `variants` augmented copies of it, with the motion at 30 fps.
+
+def encode_recording(
+    performances: list[Utterance], babble: list[Utterance], encoder: SpeechEncoder, variants: int
+) -> list[CachedUtterance]:
+    """Encode the clean recording once, and `variants` augmented copies for each of its performances.
 
     The copies are random in what is done to them but the same at every call: they are seeded by
-    the utterance's id.
+    the performance's id.
     """
-    base, clean, babble = None, None, []
-    for utterance in tqdm(utterances, desc="encode", unit="utterance", dynamic_ncols=True):
-        speech = utterance.speech()
-        frames = speech.frames()
-        motion = utterance.motion(FPS, frames)
-        if (utterance.speaker, utterance.base) != base:
-            # Performances of one recording share its clean features.
-            base, clean = (utterance.speaker, utterance.base), encoder.encode(speech, frames, FPS)
+    speech = performances[0].speech()
+    frames = speech.frames()
+    clean = encoder.encode(speech, frames, FPS)
+    voices = [other.speech().samples for other in babble] if variants else []
+    found = []
+    for performance in performances:
         encoded = [clean]
         for variant in range(variants):
-            rng = np.random.default_rng([zlib.crc32(utterance.id.encode()), variant])
-            changed = Speech(augment(speech.samples, babble, rng).astype(np.float32), speech.name)
-            encoded.append(encoder.encode(changed, frames, FPS))
-        babble = [*babble[-15:], speech.samples]
-        yield CachedUtterance(
-            name=utterance.id,
-            speaker=utterance.speaker,
-            motion=np.concatenate([motion.coefficients, motion.head], axis=1),
-            frames=[features.frames for features in encoded],
-            voices=[features.voice for features in encoded],
+            rng = np.random.default_rng([zlib.crc32(performance.id.encode()), variant])
+            changed = augment(speech.samples, voices, rng).astype(np.float32)
+            encoded.append(encoder.encode(Speech(changed, speech.name), frames, FPS))
+        motion = performance.motion(FPS, frames)
+        found.append(
+            CachedUtterance(
+                name=performance.id,
+                speaker=performance.speaker,
+                motion=np.concatenate([motion.coefficients, motion.head], axis=1),
+                frames=[features.frames for features in encoded],
+                voices=[features.voice for features in encoded],
+            )
         )
+    return found
+
+
+def encode_corpus(
+    utterances: list[Utterance], encoder: SpeechEncoder, variants: int = 0, workers: int | None = None
+) -> Iterator[CachedUtterance]:
+    """Encode all utterances, in order, with a progress bar. The workers are threads: torch computes without the lock."""
+    recordings = [list(group) for _, group in groupby(utterances, key=lambda u: (u.speaker, u.base))]
+    workers = workers or min(4, os.cpu_count() or 1)
+    bar = tqdm(total=len(utterances), desc="encode", unit="utterance", dynamic_ncols=True, mininterval=1.0)
+    with ThreadPoolExecutor(workers) as pool, bar:
+        waiting: deque = deque()
+        for index, performances in enumerate(recordings):
+            # Evenly spread over the corpus, so that background talk is by other speakers.
+            others = [recordings[(index + k * len(recordings) // 5 + 1) % len(recordings)][0] for k in range(BABBLE_VOICES)]
+            waiting.append(pool.submit(encode_recording, performances, others, encoder, variants))
+            if len(waiting) > 4 * workers:
+                yield from _finished(waiting.popleft(), bar)
+        while waiting:
+            yield from _finished(waiting.popleft(), bar)
+
+
+def _finished(future, bar: tqdm) -> list[CachedUtterance]:
+    found = future.result()
+    bar.update(len(found))
+    return found
 
 
 def feature_caches(
@@ -62,7 +95,7 @@ def feature_caches(
     Raises TalkerError when a cache is missing and no corpus is given. A corpus without a
     validation split (BEAT itself) is validated on its training split's utterances.
     """
-    caches = {}
+    caches: dict[str, FeatureCache] = {}
     for split in SPLITS:
         path = Path(folder) / f"{split}.safetensors"
         if not path.exists() and corpus is not None:
@@ -71,9 +104,7 @@ def feature_caches(
                 caches[split] = caches["train"]
                 continue
             model = SpeechEncoder.from_pretrained(encoder, device)
-            notes = {"corpus": str(corpus), "encoder": encoder, "split": split, "fps": FPS}
-            write_feature_cache(
-                path, encode_utterances(utterances, model, variants if split == "train" else 0), notes
-            )
+            notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants}
+            write_feature_cache(path, encode_corpus(utterances, model, variants if split == "train" else 0), notes)
         caches[split] = FeatureCache.load(path)
     return caches
