@@ -17,8 +17,8 @@ MATERIALS: tuple[tuple[tuple[str, ...], tuple[float, float, float]], ...] = (
     (("lip",), (28.0, 0.20, 1.0)),
 )
 SKIN = (14.0, 0.10, 1.0)
-CLOSED_PARTS = ("skin", "hair", "clothes")
-"""Parts whose inside nobody sees; other parts, and rigs without parts, are drawn from both sides."""
+CLOSED_PARTS = ("hair", "clothes", "skin")
+"""Parts whose inside nobody sees, what lies outermost first; all else is drawn from both sides."""
 
 INSIDE_MOUTH = ("teeth", "tooth", "tongue", "gum", "cavity", "inner", "throat")
 MOUTH_DARKENING_DEPTH = 0.030
@@ -65,7 +65,8 @@ void main() {
     float facing = 1.0 - clamp(dot(surface, toward), 0.0, 1.0);
     float edge = facing * facing * facing;
     vec3 color = albedo * lit;
-    float shine = pow(clamp(dot(surface, normalize(key + toward)), 0.0, 1.0), finish.x);
+    float highlight = clamp(dot(surface, normalize(key + toward)), 0.0, 1.0);
+    float shine = highlight / (finish.x - finish.x * highlight + highlight);  // for a power: Schlick 1994
     color += finish.y * shine * (1.0 + 3.0 * edge) * vec3(1.0, 0.97, 0.93);
     color += 0.55 * edge * clamp(dot(surface, rim) + 0.35, 0.0, 1.0) * vec3(0.75, 0.85, 1.0) * (albedo + 0.1);
     pixel = vec4(sqrt(color / (1.0 + 0.28 * color)), 1.0);  // soft shoulder, then back to sRGB
@@ -92,12 +93,12 @@ def incidence(faces: np.ndarray, vertices: int) -> csr_array:
 
 
 def closed_first(rig: Rig) -> tuple[np.ndarray, int]:
-    """The rig's triangles (F, 3), those of CLOSED_PARTS before all others, and how many those are."""
-    inside = np.zeros(len(rig.vertices), bool)
-    for part in CLOSED_PARTS:
-        inside[rig.parts.get(part, np.empty(0, np.int32))] = True
-    closed = inside[rig.faces].all(axis=1)
-    return np.concatenate([rig.faces[closed], rig.faces[~closed]]), int(closed.sum())
+    """The rig's triangles (F, 3), those of CLOSED_PARTS in that order before all others, and how many those are."""
+    part = np.full(len(rig.vertices), len(CLOSED_PARTS))
+    for rank, name in enumerate(CLOSED_PARTS):
+        part[rig.parts.get(name, np.empty(0, np.int32))] = rank
+    rank = part[rig.faces].max(axis=1)
+    return rig.faces[np.argsort(rank, kind="stable")], int((rank < len(CLOSED_PARTS)).sum())
 
 
 def materials(rig: Rig) -> np.ndarray:
