@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from talker.atomic import whole_file
-from talker.audio import SAMPLE_RATE
+from talker.audio import SAMPLE_RATE, SILENCE_PEAK
 from talker.errors import TalkerError
 
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
@@ -182,6 +182,9 @@ def align(samples: np.ndarray, text: str | None = None) -> Alignment:
     Raises TalkerError if no words are heard or they cannot be aligned.
     """
     seconds = len(samples) / SAMPLE_RATE
+    # The decoder always finds some word, in zeros too.
+    if np.abs(samples).max(initial=0.0) < SILENCE_PEAK:
+        raise TalkerError("No words were heard: the recording is silent. Use one that holds speech.")
     pcm = (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
     if text is None:
         decoder = _decoder("decode")
@@ -189,7 +192,7 @@ def align(samples: np.ndarray, text: str | None = None) -> Alignment:
         hypothesis = decoder.hyp()
         text = hypothesis.hypstr if hypothesis else ""
     if not text.strip():
-        raise TalkerError("No words were heard in the recording: it cannot be aligned.")
+        raise TalkerError("No words were heard: the recording cannot be aligned. Use one that holds English speech.")
     aligner = _decoder("align")
     try:
         aligner.set_align_text(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import soxr
@@ -65,6 +66,10 @@ class _Engine:
         self.rate = self.library.espeak_Initialize(_RETRIEVAL, 0, None, _PHONEME_EVENTS)
         if self.rate <= 0:
             raise TalkerError("espeak-ng found no voice data: apt-get install espeak-ng-data.")
+        self.library.espeak_Info.restype = ctypes.c_char_p
+        folder = ctypes.c_char_p()
+        self.library.espeak_Info(ctypes.byref(folder))
+        self.data = Path((folder.value or b"").decode())
         self.sound: list[np.ndarray] = []
         self.events: list[tuple[int, str]] = []
         # The callback is kept in an attribute: the library holds only its address.
@@ -101,7 +106,9 @@ def espeak(
     """
     engine = _engine()
     library = engine.library
-    if library.espeak_SetVoiceByName(f"en-us+{variant}".encode()) != 0:
+    # The library takes an unknown variant for none, without a word.
+    known = (engine.data / "voices" / "!v" / variant).is_file()
+    if not known or library.espeak_SetVoiceByName(f"en-us+{variant}".encode()) != 0:
         raise TalkerError(f"espeak-ng has no voice variant {variant}: see espeak-ng --voices=variant.")
     for parameter, value in ((_RATE_PARAMETER, rate), (_PITCH_PARAMETER, pitch), (_RANGE_PARAMETER, range)):
         library.espeak_SetParameter(parameter, value, 0)

@@ -1,0 +1,102 @@
+"""Synthetic voices: the engines' own phone times, and speakers made of others."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from talker.errors import TalkerError
+from training.alignment import PHONES, SILENCE, VOWELS, level_db
+from training.articulation import generator
+from training.expression import pitch_track
+from training.voices import VOICES, change_voice, flite, sentence, utterance
+
+pytestmark = pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed")
+
+
+def test_flite_times_cover_the_speech_and_vowels_are_loud():
+    samples, phones = flite("my brother saw a purple moth", "slt")
+    assert phones[0].start == 0.0
+    assert phones[-1].end == pytest.approx(len(samples) / 16000)
+    assert all(a.end == b.start for a, b in zip(phones, phones[1:], strict=False))
+    assert [p.label for p in phones if p.label != SILENCE][:5] == ["M", "AY", "B", "R", "AH"]
+    level = level_db(samples)
+    vowels = np.mean([level[round(p.middle * 100)] for p in phones if p.label in VOWELS])
+    pauses = np.mean([level[round(p.middle * 100)] for p in phones if p.label == SILENCE])
+    assert vowels > pauses + 20.0
+
+
+def test_another_voice_keeps_its_times_and_changes_its_pitch():
+    samples, _ = flite("we were away a long while", "rms")
+    higher = change_voice(samples, pitch=1.5, range=1.0, formant=1.1)
+    assert len(higher) == len(samples) and np.abs(higher).max() <= 1.0
+
+    def median_pitch(signal):
+        f0 = pitch_track(signal)[1]
+        return np.median(f0[f0 > 0])
+
+    assert median_pitch(higher) / median_pitch(samples) == pytest.approx(1.5, rel=0.08)
+    # The loudness contour, so every sound, stays where it was: best lag within one 10 ms frame.
+    a, b = (np.maximum(level_db(s), -60.0) for s in (samples, higher))
+    lags = range(-8, 9)
+    match = [np.corrcoef(a[8:-8], np.roll(b, lag)[8:-8])[0, 1] for lag in lags]
+    assert abs(lags[int(np.argmax(match))]) <= 1
+    assert max(match) > 0.9
+
+
+def test_formants_move_by_the_factor():
+    samples, phones = flite("aah", "rms")
+    vowel = max((p for p in phones if p.label in VOWELS), key=lambda p: p.end - p.start)
+
+    def centroid(signal):
+        part = signal[round(vowel.start * 16000) : round(vowel.end * 16000)]
+        power = np.abs(np.fft.rfft(part * np.hanning(len(part)))) ** 2
+        frequency = np.fft.rfftfreq(len(part), 1 / 16000)
+        return (power * frequency).sum() / power.sum()
+
+    assert 1.08 < centroid(change_voice(samples, 1.0, 1.0, 1.2)) / centroid(samples) < 1.35
+
+
+def test_espeak_reports_the_phones_it_speaks():
+    if not shutil.which("espeak-ng"):
+        pytest.skip("espeak-ng is not installed")
+    from training.espeak import espeak
+
+    samples, phones = espeak("the happy zebra", "f2")
+    assert [p.label for p in phones if p.label != SILENCE] == "DH AH HH AE P IY Z IY B R AH".split()
+    assert phones[-1].end == pytest.approx(len(samples) / 16000)
+    stop = next(p for p in phones if p.label == "P")
+    assert 0.04 < stop.end - stop.start < 0.2  # with its closure
+    level = level_db(samples)
+    vowel = next(p for p in phones if p.label == "AE")
+    closure = level[round(stop.start * 100) + 1 : round(stop.end * 100)].min()
+    assert closure < level[round(vowel.middle * 100)] - 14.0
+    with pytest.raises(TalkerError, match="no voice variant"):
+        espeak("hello", "nobody")
+
+
+def test_an_unknown_voice_is_one_sentence():
+    with pytest.raises(TalkerError, match="flite"):
+        flite("hello", "/nowhere.flitevox")
+
+
+def test_utterances_are_fixed_by_seed_and_last_5_to_9_seconds():
+    voice = VOICES[1]
+    samples, phones, text = utterance(voice, 0, seed=1)
+    again, _, same = utterance(voice, 0, seed=1)
+    assert text == same and np.array_equal(samples, again)
+    assert utterance(voice, 1, seed=1)[2] != text
+    assert 5.0 <= len(samples) / 16000 <= 9.0
+    assert {p.label for p in phones} <= set(PHONES)
+
+
+def test_the_grammar_uses_all_39_phones_in_many_pairs():
+    random = generator("coverage")
+    pairs, labels = set(), set()
+    for _ in range(25):
+        spoken = [p.label for p in flite(sentence(random), "kal16")[1]]
+        labels |= set(spoken)
+        pairs |= set(zip(spoken, spoken[1:], strict=False))
+    assert labels == set(PHONES)
+    assert len(pairs) > 300
+    assert len({v.name for v in VOICES}) == len(VOICES) >= 20
