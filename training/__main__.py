@@ -10,7 +10,7 @@ from talker.errors import TalkerError
 
 VERBS = {
     "corpus": ("training.corpus", "make a training corpus in BEAT's layout from speech"),
-    "speech-encoder": ("training.speech_encoder", "train the compact speech encoder on a corpus"),
+    "speech-encoder": ("training.encoder_training", "train the compact speech encoder on a corpus"),
     "train": ("training.trainer", "train a denoiser on a corpus"),
     "distill": ("training.distillation", "halve a teacher's steps by progressive distillation"),
     "evaluate": ("training.evaluate", "measure a checkpoint on held-out speech"),

@@ -119,16 +119,14 @@ class EncoderBatches:
     labelled: list[EncoderExample]
     unlabelled: list[EncoderExample] = field(default_factory=list)
     share: float = 0.5
-    batch_size: int = 32
     frames: int = 200
     voice_frames: int = 150
-    seed: int = 0
 
-    def __call__(self, step: int) -> dict[str, Tensor]:
-        """Rows of labelled speech first; only they have mel (B', 150, 40) and speaker (B',)."""
-        rng = np.random.default_rng([self.seed, step])
-        borrowed = round(self.share * self.batch_size) if self.unlabelled else 0
-        labelled = self._draw(self.labelled, self.batch_size - borrowed, rng)
+    def draw(self, step: int, seed: int, size: int) -> dict[str, Tensor]:
+        """`size` rows, labelled speech first; only that has mel (B', 150, 40) and speaker (B',)."""
+        rng = np.random.default_rng([seed, step])
+        borrowed = round(self.share * size) if self.unlabelled else 0
+        labelled = self._draw(self.labelled, size - borrowed, rng)
         rows = [self._crop(e, rng) for e in labelled + self._draw(self.unlabelled, borrowed, rng)]
         batch = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
         batch["mel"] = np.stack([self._crop_voice(e, rng) for e in labelled])

@@ -96,10 +96,8 @@ class Trainer:
     ):
         self.recipe, self.caches, self.folder, self.progress = recipe, caches, Path(folder), progress
         self.accelerator = accelerator or make_accelerator(recipe)
-        self.total = recipe.total_steps(len(caches["train"].motion))
-        self.model: DiffusionTalker = objective.model
-        for cache in caches.values():
-            cache.set_library(self.model.config.identities)
+        self.model = objective.model
+        self.total = self.prepare_data()
         objective.to(self.accelerator.device)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.Adam(
@@ -110,6 +108,12 @@ class Trainer:
         self.step = 0
         if (self.folder / STATE_FILE).exists():
             self.load_state()
+
+    def prepare_data(self) -> int:
+        """Fit the data to the model; returns how many steps the recipe asks for."""
+        for cache in self.caches.values():
+            cache.set_library(self.model.config.identities)
+        return self.recipe.total_steps(len(self.caches["train"].motion))
 
     def batch(self, step: int, split: str = "train"):
         """This process's share of a step's batch, on its device."""
@@ -150,7 +154,7 @@ class Trainer:
                 log.flush()
                 bar.update()
                 if self.step % 20 == 0:
-                    bar.set_postfix(total=f"{losses['total']:.4f}", lip=f"{losses['lip']:.4f}")
+                    bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items() if name != "learning_rate"})
                     for name, value in losses.items():
                         writer.add_scalar(f"train/{name}", value, self.step)
             last = self.step == self.total
