@@ -117,12 +117,12 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_unbroken_one(features, tmp_p
     process = subprocess.Popen([sys.executable, *command(features, folder, recipe_file)], cwd=ROOT, env=environment,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     moment = random.randint(4, 30)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         log = folder / "log.jsonl"
         if log.exists() and log.read_text().count("\n") >= moment:
             break
-        time.sleep(0.001)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not any(p.name == "checkpoint" and not (p / "config.json").exists() for p in folder.iterdir())
@@ -145,7 +145,7 @@ def test_two_processes_have_the_losses_of_one(features, tmp_path):
         port = free.getsockname()[1]
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
     done = subprocess.run([sys.executable, *launch, *command(features, tmp_path / "two", recipe_file)], cwd=ROOT,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240)  # fmt: skip
+                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=500)  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = records(tmp_path / "one"), records(tmp_path / "two")
     assert [r["step"] for r in one] == [r["step"] for r in two]
