@@ -25,6 +25,7 @@ from render.rig import DEFAULT_RIG_PATH, Rig, save_rig
 SKIN = np.array([0.905, 0.715, 0.600])
 SHADE = np.array([0.46, 0.25, 0.20])
 BLUSH = np.array([0.870, 0.520, 0.450])
+NOSTRIL = np.array([0.235, 0.095, 0.080])
 LIP = np.array([0.770, 0.400, 0.380])
 LINING = np.array([0.480, 0.160, 0.165])
 
@@ -74,13 +75,14 @@ def skin_colors(vertices, normals):
     dark = np.clip(0.92 * (1 - open_), 0, 1)
     dark += 0.30 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
     dark += 0.16 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
-    dark += 0.95 * bump(p, (6.2, -46.4, 102), (3.2, 2.4, 5.5))  # nostrils
     dark += 0.20 * bump(p, (18.5, -42, 92), (2.6, 6, 8))  # crease of the ala
     dark += 0.10 * bump(p, (27, -54, 88), (4, 10, 14))
     dark += 0.18 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
     dark += 0.42 * smoothstep(y, -104, -124) * smoothstep(z, 84, 30) * smoothstep(y, -215, -150)
     dark = np.clip(dark, 0, 0.92)[:, None]
-    return color * (1 - dark) + color * SHADE / SKIN * dark
+    color = color * (1 - dark) + color * SHADE / SKIN * dark
+    nostril = np.clip(1.3 * bump(p, (6.3, -45.0, 101.5), (3.4, 3.6, 5.0)), 0, 1)[:, None]
+    return color + nostril * (NOSTRIL - color)
 
 
 def _half():
@@ -93,6 +95,7 @@ def _half():
     link, _ = surface.neighbours(skin["faces"], count)
     for _ in range(2):
         colors = 0.5 * colors + 0.5 * (link @ colors)
+    colors[skin["nostril"]] = NOSTRIL
     side = np.zeros(count)
     out, s = np.full(count, np.nan), np.full(count, np.nan)
     middle = surface.MOUTH_COLUMNS

@@ -301,11 +301,11 @@ class Shaper:
     def cheek_puff(self):
         delta = self.zero()
         for sign in (1, -1):
-            delta += self.push((41 * sign, -65, 68), (17, 17, 30), (9.0 * sign, -0.5, 6.0))
+            delta += self.push((38 * sign, -63, 76), (16, 16, 34), (6.4 * sign, 0.4, 6.6))
             delta += self.push((13 * sign, -58, 94), (11, 5, 14), (0, 0, 2.4))
             delta += self.push((13 * sign, -84, 90), (11, 5, 14), (0, 0, 2.2))
         m = self.mouth_field(5.0)
-        delta *= (1 - 0.8 * np.where(self.in_rings, smoothstep(self.out, 6.0, 0.0), 0))[:, None]
+        delta *= (1 - 0.85 * np.where(self.in_rings, smoothstep(self.out, 14.0, 0.0), 0))[:, None]
         delta[:, 0] -= 0.06 * self.x * m
         return delta * (1 - self.cavity)[:, None]
 
@@ -436,12 +436,12 @@ class Shaper:
         return delta
 
     def brow_inner_up(self):
-        half = self.brow_field((13, 19, 86), (15, 15, 30), (1.0, 9.4, -0.4))
+        half = self.brow_field((12, 19, 86), (18, 15, 30), (0.8, 9.4, -0.4))
         half += self.push((12, 40, 88), (20, 6, 30), (0, 1.6, 1.4))
         return half + self.mirrored(half)
 
     def brow_outer_up(self):
-        delta = self.brow_field((41, 22, 74), (15, 15, 34), (1.0, 8.8, -0.8))
+        delta = self.brow_field((41, 22, 74), (17, 15, 34), (1.0, 8.8, -0.8))
         delta += self.push((37, 42, 76), (16, 6, 30), (0, 1.4, 1.2))
         delta += self.push((37, 11, 80), (12, 4.5, 14), (0, 1.4, 0)) * self.keep_lids()
         return delta

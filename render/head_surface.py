@@ -85,13 +85,14 @@ def skin_distance(p):
     d = skull_distance(p)
     d = smooth_min(d, ellipsoid(p, (0, -30, 34), (57, 66, 56)), 22)
     # jaw: from the angle below the ear to the chin, then the muzzle over the dental arches
-    d = smooth_min(d, round_cone(p, (40, -68, 14), (13, -98, 74), 10, 13), 26)
-    d = smooth_min(d, round_cone(p, (54, -20, 8), (40, -68, 14), 11, 10), 24)
+    d = smooth_min(d, round_cone(p, (37, -65, 14), (13, -98, 74), 10, 13), 26)
+    d = smooth_min(d, round_cone(p, (54, -20, 8), (37, -65, 14), 11, 10), 24)
     d = smooth_min(d, ellipsoid(p, (0, -99, 76), (17, 13.5, 17)), 16)
     d = smooth_min(d, ellipsoid(p, (0, -66, 61), (31, 29, 34)), 20)
     # cheekbones, cheeks
     d = smooth_min(d, ellipsoid(p, (45, -24, 56), (18, 14, 20)), 22)
     d = smooth_min(d, ellipsoid(p, (33, -46, 62), (19, 26, 19)), 20)
+    d = smooth_min(d, ellipsoid(p, (43, -42, 36), (12, 24, 22)), 24)
     # neck
     neck = round_cone(p * [1, 1, 0.94], (0, -80, -14), (0, -230, -28), 44, 49)
     d = smooth_min(d, neck, 18)
@@ -103,7 +104,7 @@ def skin_distance(p):
     d = smooth_min(d, round_cone(p, (0, 10, 82), (0, -34, 101), 6.5, 7.0), 13)
     d = smooth_min(d, ellipsoid(p, (0, -38, 103), (9.5, 8.8, 9.5)), 9)
     d = smooth_min(d, ellipsoid(p, (11.0, -41, 96), (6.0, 6.6, 9.5)), 5.5)
-    d = smooth_max(d, -ellipsoid(p, (6.2, -48.2, 101.5), (3.5, 5.2, 5.2)), 2.0)
+    d = smooth_max(d, -ellipsoid(p, (6.3, -47.6, 101.5), (3.7, 6.4, 5.4)), 2.0)
     # the lids' sphere
     eye = np.linalg.norm(p - EYE_CENTER, axis=1) - LID_OUTER_RADIUS
     d = smooth_min(d, eye, 5)
@@ -297,7 +298,7 @@ def face_grid():
     """Longitudes and latitudes (n, 2) of the skin outside the mouth's and the eyes' rings."""
     lon = np.concatenate([np.arange(0, 15, 1.9), np.arange(15.5, 50, 3.4), np.arange(51, 100, 5.0), np.linspace(102, 180, 10)])
     lat = np.concatenate([
-        np.arange(-75, -58, 2.2), np.arange(-57, -28, 2.2), np.arange(-27.6, -11, 1.45),
+        np.arange(-80, -58, 1.7), np.arange(-57, -28, 2.2), np.arange(-27.6, -11, 1.45),
         np.arange(-10, 32, 3.0), np.arange(33, 82, 7.0)])
     grid = np.stack(np.meshgrid(lon, lat), -1).reshape(-1, 2)
     # fine rows are for the nose only, fine columns for the front only
@@ -308,7 +309,7 @@ def face_grid():
     far_up = (grid[:, 1] > 32) | (grid[:, 1] < -57)
     keep &= ~(far_up & (grid[:, 0] < 15) & (grid[:, 0] > 0) & (column % 2 == 1))
     # under the jaw rays graze the neck: there rings of even height take over, thinned where they crowd
-    neck = neck_rings(lon[(lon > 15) | (np.arange(len(lon)) % 2 == 0)])
+    neck = neck_rings(np.linspace(0, 180, 31))
     under = keep & (grid[:, 1] < -54)
     keep &= ~under
     p = radial(grid[under, 0], grid[under, 1])
@@ -324,12 +325,10 @@ def face_grid():
 
 def neck_rings(lon):
     """Points (n, 3) of the neck on level rings down to NECK_END, at longitudes in degrees."""
-    level, turn = [a.ravel() for a in np.meshgrid(np.linspace(NECK_END, -124, 7), np.radians(lon), indexing="ij")]
+    level, turn = [a.ravel() for a in np.meshgrid(np.linspace(NECK_END, -117, 9), np.radians(lon), indexing="ij")]
     d = np.stack([np.sin(turn), 0 * turn, np.cos(turn)], 1)
     p = march(np.stack([0 * level, level, 0 * level + RAY_ORIGIN[2]], 1) + 150 * d, -d, skin_distance)
-    # where a level ray meets jaw or chin instead, the grid above has points already
-    depth = skin_distance(p + [0, -9.0, 0])
-    return p[(depth < 4.0) | (p[:, 1] < -150)]
+    return p[np.abs(gradient(p)[:, 1]) < 0.8]
 
 
 def _near(points, others, reach):
@@ -375,7 +374,8 @@ def half_skin():
     """The left half of skin, lips and mouth's lining.
 
     Returns a dict: vertices (n, 3), faces (m, 3), `mouth` (rings, columns) and `eye`
-    (rings, columns) vertex indices, `outside` and `contact` of `mouth_rings`, `share` of `eye_rings`.
+    (rings, columns) vertex indices, `outside` and `contact` of `mouth_rings`, `share` of `eye_rings`, `nostril` indices of the
+    vertices inside it.
     """
     mouth, outside, contact = mouth_rings()
     eye, share = eye_rings()
@@ -426,8 +426,10 @@ def half_skin():
     faces = np.concatenate(faces)
     # Delaunay closes the bottom of the neck, which ends open inside the collar
     faces = faces[(vertices[faces, 1] > NECK_END + 0.5).any(1)]
-    relax(vertices, faces, np.arange(len(vertices)) > eye_index.max())
+    count = len(vertices)
+    nostril = np.arange(count - 6, count)
+    relax(vertices, faces, (np.arange(count) > eye_index.max()) & (np.arange(count) < count - 16))
     return {
         "vertices": vertices, "faces": faces, "mouth": mouth_index, "eye": eye_index,
-        "outside": outside, "contact": contact, "share": share,
+        "outside": outside, "contact": contact, "share": share, "nostril": nostril,
     }
