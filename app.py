@@ -88,9 +88,10 @@ def identity_card(match: Match, shown: int = 5) -> str:
 
 def timing_line(report: dict) -> str:
     """HTML of one line: what was made, and the seconds of each stage."""
+    count = f"{report['takes']} take{'s' if report['takes'] > 1 else ''}"
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items() if stage != "load")
     return (
-        f'<div class="timing"><b>{report["takes"]} takes of {report["frames"] / report["fps"]:.1f} s</b>, '
+        f'<div class="timing"><b>{count} of {report["frames"] / report["fps"]:.1f} s</b>, '
         f"{report['steps']} steps, seed {report['seed']}, {html.escape(report['device'])}: {seconds}</div>"
     )
 
@@ -165,7 +166,9 @@ def build(talker: Talker) -> gr.Blocks:
                     example_labels=[path.stem.capitalize() for path in EXAMPLES],
                 )
                 heading(2, "Takes")
-                takes = gr.Slider(1, 6, value=4, step=1, label="Takes", info="Different animations of the same speech")
+                takes = gr.Slider(
+                    1, 6, value=4, step=1, label="Takes", info="Different animations of the same speech", elem_id="takes"
+                )
                 identity = gr.Dropdown(
                     [("Match the voice", "auto"), *((name, name) for name in talker.identities)],
                     value="auto",

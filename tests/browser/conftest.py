@@ -1,0 +1,131 @@
+"""The real app in a process of its own, and a real Chromium that visits it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PATIENCE = 240_000
+"""Milliseconds to wait for anything: the app renders on whatever cores other work leaves."""
+
+FLAGS = (
+    "--no-sandbox",  # containers run as root
+    "--use-angle=swiftshader",  # WebGL without a graphics card
+    "--enable-unsafe-swiftshader",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The system's Chromium, or the test is skipped."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium on this machine; packages-dev.txt names the Debian package")
+
+
+@pytest.fixture(scope="session")
+def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
+    """Address of app.py, started as a user starts it, on a free port and with its own cache."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("app") / "log.txt"
+    environment = os.environ | {
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
+    }
+    url = f"http://127.0.0.1:{port}"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE / 1000
+            while not _answers(url):
+                assert process.poll() is None, f"the app ended with code {process.returncode}:\n{log.read_text()}"
+                assert time.monotonic() < deadline, f"the app does not answer:\n{log.read_text()}"
+                time.sleep(0.3)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(30)
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, TimeoutError):
+        return False
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def launch(playwright, chromium_path) -> Iterator[Callable[..., Browser]]:
+    """Start a Chromium with further flags; all of them are closed at the end."""
+    browsers: list[Browser] = []
+
+    def start(*flags: str) -> Browser:
+        browsers.append(
+            playwright.chromium.launch(executable_path=chromium_path, args=[*FLAGS, *flags], timeout=PATIENCE)
+        )
+        return browsers[-1]
+
+    yield start
+    for browser in browsers:
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch) -> Browser:
+    return launch()
+
+
+@pytest.fixture(scope="session")
+def visit(app_url) -> Callable[..., Page]:
+    """Open the app in a browser and wait until it can be used."""
+
+    def open_page(browser: Browser, width: int = 1280, height: int = 900, **context) -> Page:
+        page = browser.new_context(viewport={"width": width, "height": height}, **context).new_page()
+        page.set_default_timeout(PATIENCE)
+        page.requested = []
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.goto(app_url)
+        page.locator("#generate").wait_for()
+        return page
+
+    return open_page
+
+
+@pytest.fixture(scope="session")
+def recording(request, example_clip) -> Path:
+    """A short real recording; an example clip where there are no real ones."""
+    try:
+        folder = request.getfixturevalue("speech_folder")
+    except pytest.skip.Exception:
+        return example_clip
+    return min(folder.glob("*.flac"), key=lambda path: path.stat().st_size)
