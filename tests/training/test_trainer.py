@@ -107,6 +107,7 @@ def test_what_ships_is_the_average_of_the_weights(features, tmp_path):
     assert config["weights"] == "exponential moving average" and config["trained_steps"] == 40
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_run_goes_on_with_the_losses_of_an_unbroken_one(features, tmp_path, one_thread):
     unbroken = train(features, tmp_path / "unbroken")
     unbroken.fit()
@@ -135,6 +136,7 @@ def test_a_killed_run_goes_on_with_the_losses_of_an_unbroken_one(features, tmp_p
         assert torch.equal(tensor, resumed.model.state_dict()[name])
 
 
+@pytest.mark.timeout(600)
 def test_two_processes_have_the_losses_of_one(features, tmp_path):
     recipe = TINY.replace(steps=12, dropout=0.0)
     train(features, tmp_path / "one", recipe).fit()
