@@ -190,7 +190,7 @@ def build(talker: Talker) -> gr.Blocks:
                 with gr.Column(visible=False) as details:
                     timing = gr.HTML(elem_id="timing")
                     viewer = gr.Model3D(
-                        label="Live 3D: drag to turn, scroll to come closer",
+                        label="Live 3D: drag to turn",
                         elem_id="viewer",
                         interactive=False,
                         clear_color=(0.93, 0.925, 0.95, 1.0),
@@ -205,7 +205,7 @@ def build(talker: Talker) -> gr.Blocks:
             speak_with(talker),
             inputs=[audio, takes, identity, seed, steps],
             outputs=[details, video, chart, matched, timing, files],
-            show_progress_on=video,
+            show_progress_on=[video, matched],
             concurrency_limit=1,
             api_name="speak",
         ).success(
