@@ -137,21 +137,25 @@ class Renderer:
             model[:3, 3] = self.rig.pivot - rotation @ self.rig.pivot - self._center
             model[2, 3] -= self._distance
             models.append(model)
-        corners = [self.layout.corner(take) for take in range(self.takes)]
-        picture = painter.draw(models, self._projection, corners, self.layout.view)
+        # Twice as wide as the cell, so that a shoulder may pass its edge instead of being cut off there.
+        wide, high = self.layout.view
+        corners = [(x - wide // 2, y) for x, y in map(self.layout.corner, range(self.takes))]
+        picture = painter.draw(models, self._projection, corners, (2 * (wide // 2) + wide, high))
         for patch in self._overlay:
             patch.lay_over(picture)
         return picture
 
     def _camera(self) -> tuple[np.ndarray, float]:
-        """Projection (4, 4) mirrored top to bottom, and the metres at which a head just fills its view."""
+        """Projection (4, 4) to what _draw draws, mirrored top to bottom, and the metres at which a head just fills
+        its view."""
         wide, high = self.layout.view
         aspect, focal = wide / high, 1 / np.tan(FIELD_OF_VIEW / 2)
+        drawn_aspect = (2 * (wide // 2) + wide) / high
         half = MARGIN * max(self._size[1], self._size[0] / aspect) / 2
         distance = float(half * focal + self._size[2] / 2)
         near, far = 0.4 * distance, 2.0 * distance
         projection = np.zeros((4, 4), np.float32)
-        projection[0, 0], projection[1, 1] = focal / aspect, -focal
+        projection[0, 0], projection[1, 1] = focal / drawn_aspect, -focal
         projection[2, 2:] = (far + near) / (near - far), 2 * far * near / (near - far)
         projection[3, 2] = -1
         return projection, distance
