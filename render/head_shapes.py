@@ -16,7 +16,9 @@ from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 CONDYLE = np.array([0.0, -20.0, 6.0])
 """Axis of the jaw's hinge, in front of and below the ear canal."""
 JAW_ANGLE = np.radians(16.5)
-"""Opening of jawOpen = 1: about 27 mm between the lips (maximal opening of adults is 40-50 mm)."""
+"""Opening of jawOpen = 1: about 28 mm between the lips (maximal opening of adults is 40-50 mm)."""
+GLIDE = 4.0
+"""The condyles slide forward by this many mm as the jaw opens."""
 GAZE = {"Up": np.radians(22.0), "Down": np.radians(25.0), "In": np.radians(25.0), "Out": np.radians(25.0)}
 CLOSE_UPPER = 0.34
 """Share of the jaw's path by which the upper lip comes down to meet the lower one in mouthClose."""
@@ -49,10 +51,9 @@ class Shaper:
         line = MOUTH_Y
         in_rings = ~np.isnan(marks["lip_out"])
         ax = np.abs(self.x)
-        reach = np.hypot(np.maximum(ax - 0.0, 0) / (MOUTH_HALF_WIDTH + 1.6), (self.y - line) / np.where(self.y > line, 8.0, 9.5))
-        beyond = np.hypot(ax - np.clip(ax, 0, MOUTH_HALF_WIDTH * 0.8), self.y - line) - 6.0
-        self.out = np.where(in_rings, marks["lip_out"], np.maximum(np.maximum(beyond, 0.0), 13.0 * (reach > 0)))
-        self.out = np.where(in_rings, self.out, np.maximum(self.out, 8.0))
+        # the back of the head is no nearer to the mouth than it is deep
+        beyond = np.hypot(ax - np.clip(ax, 0, MOUTH_HALF_WIDTH * 0.8), self.y - line) - 6.0 + np.maximum(45.0 - self.z, 0)
+        self.out = np.where(in_rings, marks["lip_out"], np.maximum(beyond, 13.0))
         self.s = np.where(in_rings, marks["lip_s"], np.clip(ax / (MOUTH_HALF_WIDTH + np.maximum(self.out, 0)), 0, 1))
         self.side = np.where(in_rings, marks["lip_side"], np.sign(self.y - line))
         self.in_rings = in_rings
@@ -129,6 +130,7 @@ class Shaper:
 
     def jaw_open(self):
         delta = self.turned(self.jaw, JAW_ANGLE, CONDYLE)
+        delta[:, 2] += GLIDE * self.jaw
         mouth = self.mouth_field(18.0)
         # corners are drawn in a little and back over the teeth, cheeks are stretched and hollow
         delta[:, 0] -= 0.10 * self.x * mouth * self.s**2

@@ -141,7 +141,10 @@ def angles(p):
 
 def gradient(p, distance=skin_distance, step=0.3):
     """Unit normals (n, 3) of the distance function at p."""
-    g = np.stack([distance(p + e) - distance(p - e) for e in step * np.eye(3)], 1)
+    # four corners of a tetrahedron (Quilez, "Normals for an SDF")
+    corners = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1.0]])
+    values = distance((p[None] + step * corners[:, None]).reshape(-1, 3)).reshape(4, -1)
+    g = values.T @ corners
     return g / np.maximum(np.linalg.norm(g, axis=1, keepdims=True), 1e-9)
 
 
@@ -364,8 +367,9 @@ def relax(vertices, faces, free, rounds=7):
         moved = vertices + 0.45 * (link @ vertices - vertices)
         moved[seam, 0] = 0.0
         moved = moved[free]
+        normal = gradient(moved)
         for _ in range(3):
-            moved -= gradient(moved) * skin_distance(moved)[:, None]
+            moved -= normal * skin_distance(moved)[:, None]
         moved[seam[free], 0] = 0.0
         vertices[free] = moved
 
@@ -417,7 +421,8 @@ def half_skin():
     hole |= same & (group[triangles[:, 0]] == 1) & _inside(middle, eye_loop)
     triangles = triangles[~hole]
     d = domain[triangles]
-    area = np.cross(d[:, 1] - d[:, 0], d[:, 2] - d[:, 0])
+    p, q = d[:, 1] - d[:, 0], d[:, 2] - d[:, 0]
+    area = p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]
     triangles = triangles[np.abs(area) > 1e-6]
     area = area[np.abs(area) > 1e-6]
     triangles = np.where((area > 0)[:, None], triangles, triangles[:, ::-1])

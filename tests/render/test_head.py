@@ -1,0 +1,236 @@
+"""The default head: symmetric, closed where it must be, and moved by each shape as ARKit means it."""
+
+import numpy as np
+import pytest
+
+from render.head import build_head
+from render.head_shapes import GAZE
+from render.head_sheet import coefficients
+from render.head_surface import EYE_CENTER, EYE_RADIUS
+from render.rig import DEFAULT_RIG_PATH, lip_aperture, load_rig
+from talker.motion import ARKIT_INDEX, ARKIT_NAMES
+
+MM = 1e-3
+LOWER_FACE = [name for name in ARKIT_NAMES if name.startswith(("mouth", "jaw", "cheek", "nose"))]
+LEFT_SHAPES = [name for name in ARKIT_NAMES if name.endswith("Left")]
+
+
+@pytest.fixture(scope="module")
+def rig():
+    return build_head()
+
+
+def posed(rig, **weights):
+    """Vertices (V, 3) in metres with raw weights, without the rig's corrections of combinations."""
+    row = coefficients(**weights)
+    return rig.vertices + np.tensordot(row[row > 0], rig.deltas[row > 0], axes=1)
+
+
+def mirror_of(rig):
+    """Index (V,) of each vertex's mirror image, found by position and colour-blind."""
+    key = np.round(rig.vertices.astype(float) * 1e6).astype(np.int64)
+    table = {}
+    for i, (x, y, z) in enumerate(key):
+        table.setdefault((abs(x), y, z), []).append(i)
+    partner = np.full(len(key), -1)
+    for group in table.values():
+        right = [i for i in group if key[i, 0] < 0]
+        left = [i for i in group if key[i, 0] > 0]
+        assert len(left) == len(right)
+        partner[left], partner[right] = right, left
+        for i in group:
+            if key[i, 0] == 0:
+                partner[i] = i
+    return partner
+
+
+def triangle_normals(vertices, faces):
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return np.cross(b - a, c - a)
+
+
+def test_shipped_file_is_what_the_code_builds(rig):
+    shipped = load_rig(DEFAULT_RIG_PATH)
+    assert DEFAULT_RIG_PATH.stat().st_size < 5e6
+    np.testing.assert_allclose(shipped.vertices, rig.vertices, atol=1e-6)
+    np.testing.assert_array_equal(shipped.faces, rig.faces)
+    np.testing.assert_allclose(shipped.deltas, rig.deltas, atol=2e-5)
+    assert set(shipped.parts) == set(rig.parts) and set(shipped.landmarks) == set(rig.landmarks)
+
+
+def test_numbers_are_finite_and_every_vertex_is_used_once_named(rig):
+    assert np.isfinite(rig.vertices).all() and np.isfinite(rig.deltas).all()
+    assert 5_000 <= len(rig.vertices) <= 12_000
+    assert np.array_equal(np.sort(np.concatenate(list(rig.parts.values()))), np.arange(len(rig.vertices)))
+    area = np.linalg.norm(triangle_normals(rig.vertices.astype(float), rig.faces), axis=1)
+    assert (area > 0).mean() > 0.999
+
+
+def test_proportions_are_a_human_adults(rig):
+    """Farkas (1994), adult means of women and men: within about two standard deviations."""
+    v = rig.vertices / MM
+    skin = v[rig.parts["skin"]]
+    eyes = [v[rig.parts[f"eye_{side}"]].mean(0) for side in ("left", "right")]
+    assert eyes[0][0] - eyes[1][0] == pytest.approx(63, abs=1)
+    front = skin[(skin[:, 2] > 55) & (np.abs(skin[:, 0]) < 20)]
+    chin = front[front[:, 1] > -125][:, 1].min()
+    assert skin[:, 1].max() - chin == pytest.approx(225, abs=12)
+    eye_level = (0 - chin) / (skin[:, 1].max() - chin)
+    assert eye_level == pytest.approx(0.5, abs=0.04)
+    corners = v[rig.landmarks["mouth_corner_left"]][0, 0] * 2
+    assert corners == pytest.approx(51, abs=4)
+    nose = skin[(np.abs(skin[:, 1] + 42) < 4) & (skin[:, 2] > 90) & (np.abs(skin[:, 0]) < 22)]
+    assert 2 * nose[:, 0].max() == pytest.approx(35, abs=8)
+
+
+def test_left_and_right_are_mirror_images(rig):
+    """x → -x maps the neutral head onto itself, and every Left shape onto its Right one, to a micrometre."""
+    flip = np.array([-1, 1, 1])
+    mirror = mirror_of(rig)
+    assert np.abs(rig.vertices[mirror] * flip - rig.vertices).max() < 1e-6
+    for name in ARKIT_NAMES:
+        other = name.replace("Left", "Right") if "Left" in name else name.replace("Right", "Left")
+        swapped = rig.deltas[ARKIT_INDEX[other]][mirror] * flip
+        np.testing.assert_allclose(rig.deltas[ARKIT_INDEX[name]], swapped, atol=1e-6, err_msg=name)
+
+
+REGIONS = {  # (low, high) in mm of the place that a shape must move most
+    "brow": ((-60, 5, 40), (60, 60, 110)),
+    "cheek": ((-75, -95, 30), (75, 12, 115)),
+    "eye": ((-55, -25, 45), (55, 30, 110)),
+    "jaw": ((-75, -200, -30), (75, -15, 130)),
+    "mouth": ((-75, -160, -20), (75, 0, 140)),
+    "nose": ((-40, -75, 60), (40, 25, 130)),
+    "tongue": ((-40, -140, 20), (40, -40, 140)),
+}
+
+
+@pytest.mark.parametrize("name", ARKIT_NAMES)
+def test_every_shape_moves_its_own_region(rig, name):
+    size = np.linalg.norm(rig.deltas[ARKIT_INDEX[name]], axis=1) / MM
+    low, high = next(box for key, box in REGIONS.items() if name.startswith(key))
+    inside = ((rig.vertices / MM > low) & (rig.vertices / MM < high)).all(1)
+    assert size.max() > 2.0
+    assert size[inside].sum() > 0.97 * size.sum()
+    if name in LEFT_SHAPES and name not in ("jawLeft", "mouthLeft"):
+        assert size[rig.vertices[:, 0] > 0].sum() > 0.8 * size.sum()
+    still = np.concatenate([rig.parts["hair"], rig.parts["clothes"]])
+    assert size[still].max() == 0.0
+
+
+def test_shapes_mean_what_arkit_says(rig):
+    """Signs and sizes of the movements that a viewer reads first."""
+    def move(name, index):
+        return rig.deltas[ARKIT_INDEX[name]][index].mean(0) / MM
+
+    lower, upper, corner = (rig.landmarks[k] for k in ("inner_lip_lower", "inner_lip_upper", "mouth_corner_left"))
+    brow = rig.parts["brows"]
+    inner = brow[np.abs(rig.vertices[brow, 0]) / MM < 20]
+    outer = brow[rig.vertices[brow, 0] / MM > 38]
+    assert move("browInnerUp", inner)[1] > 6 and move("browOuterUpLeft", outer)[1] > 6
+    assert np.linalg.norm(rig.deltas[ARKIT_INDEX["browDownLeft"]][brow], axis=1).max() / MM > 6
+    assert 24 < np.linalg.norm(move("jawOpen", lower) - move("jawOpen", upper)) < 30
+    assert move("mouthSmileLeft", corner)[0] > 5 and move("mouthSmileLeft", corner)[1] > 5
+    assert move("mouthFrownLeft", corner)[1] < -5
+    assert move("mouthPucker", corner)[0] < -8 and move("mouthPucker", upper)[2] > 5
+    assert move("mouthLeft", upper)[0] > 5 and move("jawLeft", rig.parts["teeth_lower"])[0] > 5
+    assert move("jawForward", rig.parts["teeth_lower"])[2] > 4
+    assert np.abs(rig.deltas[:, rig.parts["teeth_upper"]]).max() == 0.0
+
+
+def test_lips_touch_at_rest_and_when_the_jaw_drops_behind_closed_lips(rig):
+    """mouthClose undoes what jawOpen opens: lips meet for every equal weight of the two."""
+    assert lip_aperture(rig, coefficients()) < 0.1 * MM
+    row, partner = rig.landmarks["inner_lip_upper"], rig.landmarks["inner_lip_lower"]
+    for a in (0.25, 0.5, 1.0):
+        v = posed(rig, jawOpen=a, mouthClose=a)
+        assert np.linalg.norm(v[row] - v[partner], axis=1).max() < 0.3 * MM
+        assert lip_aperture(rig, coefficients(jawOpen=a, mouthClose=a)) < 0.3 * MM
+        # the chin stays down
+        chin = rig.parts["teeth_lower"]
+        assert (v[chin] - rig.vertices[chin])[:, 1].mean() < -15 * MM * a
+    assert lip_aperture(rig, coefficients(jawOpen=0.5)) > 10 * MM
+
+
+@pytest.mark.parametrize("name", [n for n in LOWER_FACE if n != "mouthClose"])  # that one needs jawOpen: tested above
+def test_lips_do_not_pass_through_each_other(rig, name):
+    """On the line of contact the upper lip never ends more than half a millimetre below the lower one."""
+    row, partner = rig.landmarks["inner_lip_upper"], rig.landmarks["inner_lip_lower"]
+    for weight in (0.25, 0.5, 0.75, 1.0):
+        v = posed(rig, **{name: weight})
+        assert (v[row] - v[partner])[:, 1].min() > -0.5 * MM
+
+
+def depth_at(vertices, triangles, points):
+    """Largest z of triangles over each point's x, y, -inf where none is: (n,)."""
+    found = np.full(len(points), -np.inf)
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    for i, (x, y, _) in enumerate(points):
+        near = (np.minimum(np.minimum(a, b), c)[:, :2] <= (x, y)).all(1) & (np.maximum(np.maximum(a, b), c)[:, :2] >= (x, y)).all(1)
+        p, q, r = a[near], b[near], c[near]
+        area = (q[:, 0] - p[:, 0]) * (r[:, 1] - p[:, 1]) - (q[:, 1] - p[:, 1]) * (r[:, 0] - p[:, 0])
+        u = ((q[:, 0] - x) * (r[:, 1] - y) - (q[:, 1] - y) * (r[:, 0] - x)) / np.where(area == 0, np.inf, area)
+        w = ((r[:, 0] - x) * (p[:, 1] - y) - (r[:, 1] - y) * (p[:, 0] - x)) / np.where(area == 0, np.inf, area)
+        t = 1 - u - w
+        hit = (u >= 0) & (w >= 0) & (t >= 0) & (area > 0)
+        if hit.any():
+            found[i] = (u * p[:, 2] + w * q[:, 2] + t * r[:, 2])[hit].max()
+    return found
+
+
+@pytest.mark.parametrize("name", LOWER_FACE)
+def test_teeth_stay_behind_lips_and_skin(rig, name):
+    """Where skin or lip covers a tooth, seen from the front, the tooth lies behind it at every weight."""
+    outside = np.zeros(len(rig.vertices), bool)
+    outside[rig.parts["skin"]] = outside[rig.parts["lips"]] = True
+    near = (np.abs(rig.vertices[:, 0]) < 60 * MM) & (rig.vertices[:, 1] < -30 * MM) & (rig.vertices[:, 2] > 40 * MM)
+    triangles = rig.faces[(outside & near)[rig.faces].all(1)]
+    teeth = np.concatenate([rig.parts["teeth_upper"], rig.parts["teeth_lower"]])
+    teeth = teeth[rig.vertices[teeth, 0] >= 0] if "Right" not in name else teeth[rig.vertices[teeth, 0] <= 0]
+    for weight in (0.25, 0.6, 1.0):
+        v = posed(rig, **{name: weight}).astype(float)
+        cover = depth_at(v, triangles, v[teeth])
+        assert (v[teeth, 2] - np.where(np.isfinite(cover), cover, np.inf)).max() < 0.0
+
+
+@pytest.mark.parametrize("side", ["Left", "Right"])
+def test_closed_lids_meet_and_never_enter_the_eye(rig, side):
+    sign = 1 if side == "Left" else -1
+    center = EYE_CENTER * [sign, 1, 1] * MM
+    upper, lower = (rig.landmarks[f"eye_{lid}_lid_{side.lower()}"] for lid in ("upper", "lower"))
+    closed = posed(rig, **{f"eyeBlink{side}": 1.0})
+    assert np.linalg.norm(closed[upper] - closed[lower], axis=1).max() < 0.5 * MM
+    opened = rig.vertices[upper] - rig.vertices[lower]
+    assert 8 * MM < np.linalg.norm(opened, axis=1).max() < 13 * MM
+    # everything of skin near the eye but the tuck, which seals the margin against the ball
+    near = rig.parts["skin"][np.linalg.norm(rig.vertices[rig.parts["skin"]] - center, axis=1) < 24 * MM]
+    lids = near[np.linalg.norm(rig.vertices[near] - center, axis=1) > (EYE_RADIUS + 0.3) * MM]
+    assert len(lids) > 100
+    for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
+        v = posed(rig, **{f"eyeBlink{side}": weight})
+        assert np.linalg.norm(v[lids] - center, axis=1).min() > EYE_RADIUS * MM
+
+
+def test_eyes_turn_by_the_named_angle(rig):
+    """The pupil's direction after eyeLook… = 1 is the rotation that GAZE states."""
+    pupil = rig.parts["eye_left"][np.argmax(rig.vertices[rig.parts["eye_left"], 2])]
+    before = rig.vertices[pupil] / MM - EYE_CENTER
+    for direction, axis in (("Up", 1), ("Down", 1), ("In", 0), ("Out", 0)):
+        after = posed(rig, **{f"eyeLook{direction}Left": 1.0})[pupil] / MM - EYE_CENTER
+        cosine = before @ after / np.linalg.norm(before) / np.linalg.norm(after)
+        assert np.arccos(cosine) == pytest.approx(GAZE[direction], abs=np.radians(1))
+        assert np.sign(after[axis] - before[axis]) == {"Up": 1, "Down": -1, "In": -1, "Out": 1}[direction]
+
+
+def test_no_triangle_of_lips_and_lids_is_turned_over(rig):
+    """Seen from the front, the neutral lips and the skin about eyes and mouth face the viewer."""
+    v = rig.vertices / MM
+    normals = triangle_normals(v.astype(float), rig.faces)
+    lips = np.isin(rig.faces, rig.parts["lips"]).all(1)
+    middle = v[rig.faces].mean(1)
+    assert (normals[lips, 2] > 0).mean() > 0.97  # the rest rolls in behind the line of contact
+    skin = np.isin(rig.faces, rig.parts["skin"]).all(1)
+    from_eye = np.linalg.norm((np.abs(middle[:, :2]) - EYE_CENTER[:2]) / [19, 13], axis=1)
+    lids = skin & (from_eye < 1) & (middle[:, 2] > 40) & (np.linalg.norm(np.abs(middle) * [1, 0, 1] + middle * [0, 1, 0] - EYE_CENTER, axis=1) > EYE_RADIUS + 1.6)
+    assert lids.sum() > 150
+    assert (normals[lids, 2] > 0).mean() > 0.98
