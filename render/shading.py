@@ -22,7 +22,9 @@ CLOSED_PARTS = ("hair", "clothes", "skin")
 
 INSIDE_MOUTH = ("teeth", "tooth", "tongue", "gum", "cavity", "inner", "throat")
 MOUTH_DARKENING_DEPTH = 0.030
-"""Metres behind the lips at which light inside the mouth has fallen to 1/e."""
+"""Metres behind the lips at which light inside the mouth has fallen by 1 - 1/e of what it loses."""
+MOUTH_LIGHT = 0.3
+"""Share of the light that reaches the throat."""
 
 VERTEX_SHADER = """#version 330 core
 layout(location = 0) in vec3 position;
@@ -40,7 +42,7 @@ void main() {
     at = p.xyz;
     n = mat3(model) * normal;
     albedo = color.rgb * color.rgb * material.w;  // about linear light; the mouth's inside is shaded
-    finish = material.xyz;
+    finish = vec3(material.x, material.y * material.w * material.w, material.z);
     gl_Position = projection * p;
 }
 """
@@ -115,5 +117,5 @@ def materials(rig: Rig) -> np.ndarray:
                 break
         if lips and any(word in part.lower() for word in INSIDE_MOUTH):
             depth = np.maximum(np.concatenate(lips).mean() - rig.vertices[indices, 2], 0)
-            values[indices, 3] = np.exp(-depth / MOUTH_DARKENING_DEPTH)
+            values[indices, 3] = MOUTH_LIGHT + (1 - MOUTH_LIGHT) * np.exp(-depth / MOUTH_DARKENING_DEPTH)
     return values

@@ -1,5 +1,6 @@
 """Renderer: heads where they should be, in the size they should have, from any thread."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,8 +12,8 @@ import pytest
 
 from render.layout import LABEL, Layout, background
 from render.renderer import FIELD_OF_VIEW, Renderer
-from render.shading import closed_first, incidence, materials, vertex_normals
 from render.rig import rotation_matrices
+from render.shading import MOUTH_DARKENING_DEPTH, MOUTH_LIGHT, closed_first, incidence, materials, vertex_normals
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX
 
@@ -155,6 +156,17 @@ def test_parts_decide_how_they_take_light(ball_rig):
     faces, closed = closed_first(ball_rig)
     assert closed == len(ball_rig.faces) - 16
     assert set(map(tuple, faces)) == set(map(tuple, ball_rig.faces))
+
+
+def test_light_fades_behind_the_lips_but_only_inside_the_mouth(ball_rig):
+    """The inner lips are at z = 0.102; the part "tongue" of this rig lies on the ball's silhouette, at z = 0."""
+    side = np.flatnonzero(np.abs(ball_rig.vertices[:, 2]) < 1e-6)
+    rig = dataclasses.replace(ball_rig, parts=ball_rig.parts | {"tongue": side})
+    shade = materials(rig)[:, 3]
+    np.testing.assert_allclose(
+        shade[side], MOUTH_LIGHT + (1 - MOUTH_LIGHT) * np.exp(-0.102 / MOUTH_DARKENING_DEPTH), rtol=1e-3
+    )
+    assert len(side) > 20 and (np.delete(shade, side) == 1).all()
 
 
 def test_wrong_shapes_and_closed_renderers_are_refused(ball_rig, motions):
