@@ -214,6 +214,8 @@ class SpeechEncoder:
             except (OSError, ValueError):
                 # Checkpoints of waveform models need no more than mean 0 and variance 1.
                 extractor = Wav2Vec2FeatureExtractor(sampling_rate=SAMPLE_RATE, do_normalize=True)
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()  # out of the memory-mapped file, into aligned memory
         return cls(model.to(device), extractor)
 
     @property
@@ -231,9 +233,11 @@ class SpeechEncoder:
         """Speech → features at times 0, 1 / fps, …, (frames − 1) / fps, and the voice vector."""
         device = self.model.device
         if self.compact:
-            cepstra = torch.from_numpy(mfcc(speech.samples))[None].to(device)
+            # torch.tensor copies into aligned memory: kernels round differently off alignment, and takes
+            # are to come out the same bit for bit.
+            cepstra = torch.tensor(mfcc(speech.samples))[None].to(device)
             hidden = self.model(cepstra).last_hidden_state[0].cpu()
-            mel = torch.from_numpy(voice_fbank(speech.samples))[None].to(device)
+            mel = torch.tensor(voice_fbank(speech.samples))[None].to(device)
             voice = self.model.voice(mel)[0].cpu()
             # A feature stands for two analysis windows; its time is the middle of both.
             first, shift = (FRAME_LENGTH + FRAME_SHIFT) / 2, 2 * FRAME_SHIFT

@@ -1,0 +1,94 @@
+"""Speech encoders: the front end against another implementation, the clock, and foreign models."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import HubertConfig, HubertModel
+
+from talker import encoders
+from talker.audio import SAMPLE_RATE, Speech, load_speech
+from talker.errors import TalkerError
+
+
+def noise(seconds: float, seed: int = 0) -> Speech:
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(int(seconds * SAMPLE_RATE))
+    return Speech(samples.astype(np.float32), "noise")
+
+
+def test_mfccs_have_mean_0_and_variance_1_over_the_utterance():
+    cepstra = encoders.mfcc(noise(2).samples)
+    assert cepstra.shape == (198, 13)  # 25 ms windows every 10 ms that fit into 2 s
+    assert np.allclose(cepstra.mean(0), 0, atol=1e-4)
+    assert np.allclose(cepstra.std(0), 1, atol=1e-3)
+
+
+def test_mfccs_agree_with_published_features_of_the_same_recordings(speech_folder):
+    """librispeech-mfcc.npz lies beside the recordings, in steps of 1/16."""
+    archive = speech_folder.parent / "librispeech-mfcc.npz"
+    if not archive.is_file():
+        pytest.skip("the archive of MFCCs is not beside the speech folder")
+    with np.load(archive) as file:
+        values, lengths, names = file["mfcc"], file["lengths"], [str(n) for n in file["utterances"]]
+    stops = np.cumsum(lengths)
+    both = [i for i, name in enumerate(names) if (speech_folder / f"{name}.flac").is_file()][:5]
+    for i in both:
+        ours = encoders.mfcc(load_speech(speech_folder / f"{names[i]}.flac").samples)
+        theirs = values[stops[i] - lengths[i] : stops[i]] / 16
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() < 0.05
+
+
+def test_features_are_read_between_their_times_as_numpy_does():
+    times = torch.tensor([0.0175, 0.0375, 0.0575, 0.0775], dtype=torch.float64)
+    features = torch.randn(4, 3)
+    resampled = encoders.resample_features(features, times, 5, 50.0).numpy()
+    wanted = np.arange(5) / 50
+    for column in range(3):
+        assert np.allclose(resampled[:, column], np.interp(wanted, times.numpy(), features[:, column].numpy()), atol=1e-6)
+
+
+def test_a_fresh_compact_encoder_saves_and_loads_as_any_transformers_model(tmp_path):
+    model = encoders.CompactSpeechModel(encoders.CompactSpeechConfig(hidden_size=32, gru_size=16, feature_size=24))
+    model.eval().save_pretrained(tmp_path)
+    encoder = encoders.SpeechEncoder.from_pretrained(tmp_path)
+    features = encoder.encode(noise(1.5), 45)
+    assert features.frames.shape == (45, encoder.feature_size) == (45, 24)
+    assert features.voice.shape == (encoder.voice_size,)
+    assert np.array_equal(features.frames, encoders.SpeechEncoder(model).encode(noise(1.5), 45).frames)
+
+
+def test_a_click_is_heard_at_its_time(tmp_path):
+    """Features change around the click, not a tenth of a second beside it."""
+    torch.manual_seed(0)
+    # One narrow block, and no recurrence: what is heard late or early shows.
+    config = encoders.CompactSpeechConfig(hidden_size=64, gru_size=8, dilations=(1,))
+    model = encoders.CompactSpeechModel(config).eval()
+    torch.nn.init.zeros_(model.gru.weight_hh_l0), torch.nn.init.zeros_(model.gru.weight_hh_l0_reverse)
+    encoder = encoders.SpeechEncoder(model)
+    quiet = noise(2)
+    loud = quiet.samples.copy()
+    loud[SAMPLE_RATE : SAMPLE_RATE + 160] += 1.0
+    before = encoder.encode(quiet, 60).frames
+    after = encoder.encode(Speech(loud, "click"), 60).frames
+    # Per-utterance normalisation moves every frame a little; the click's frame moves most.
+    change = np.abs(after - before).mean(1)
+    assert abs(int(change.argmax()) - 30) <= 2
+
+
+def test_a_waveform_model_is_wrapped_with_its_own_clock(tmp_path):
+    """A tiny HuBERT with the convolutions of facebook/hubert-base-ls960: a feature every 20 ms."""
+    config = HubertConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        conv_dim=(8,) * 7, num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2,
+    )  # fmt: skip
+    HubertModel(config).save_pretrained(tmp_path)
+    encoder = encoders.SpeechEncoder.from_pretrained(tmp_path)
+    assert encoders._feature_clock(config, 1.0, 50) == pytest.approx((0.0125, 0.02))
+    features = encoder.encode(noise(2), 60)
+    assert features.frames.shape == (60, 16)
+    assert features.voice.shape == (16,)
+
+
+def test_a_missing_encoder_is_one_sentence(tmp_path):
+    with pytest.raises(TalkerError, match="speech encoder"):
+        encoders.SpeechEncoder.from_pretrained(tmp_path / "nothing")
