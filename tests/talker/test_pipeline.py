@@ -1,0 +1,106 @@
+"""Talker on its shipped checkpoint: what a user of the library relies on."""
+
+import numpy as np
+import pytest
+
+from talker import Talker
+from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
+from talker.errors import TalkerError
+from talker.pipeline import available_models
+
+
+@pytest.fixture(scope="module")
+def talker() -> Talker:
+    return Talker.from_pretrained("diffusiontalker")
+
+
+@pytest.fixture(scope="module")
+def speech(example_clip):
+    return load_speech(example_clip)
+
+
+def test_the_same_seed_gives_the_same_takes_bit_for_bit(talker, speech):
+    first = talker.speak(speech, takes=2, seed=7)
+    again = Talker.from_pretrained("diffusiontalker").speak(speech, takes=2, seed=7)
+    other = talker.speak(speech, takes=2, seed=8)
+    assert np.array_equal(first.coefficients, again.coefficients)
+    assert np.array_equal(first.head, again.head)
+    assert not np.array_equal(first.coefficients, other.coefficients)
+
+
+def test_takes_cover_the_speech_and_stay_in_range(talker, speech):
+    takes = talker.speak(speech, takes=3)
+    assert takes.coefficients.shape == (3, speech.frames(), 52)
+    assert takes.head.shape == (3, speech.frames(), 3)
+    assert takes.coefficients.min() >= 0 and takes.coefficients.max() <= 1
+    assert np.abs(takes.head).max() < 0.8
+    assert {"load", "encode", "match", "sample"} <= set(takes.seconds)
+
+
+def test_lips_agree_between_takes_and_brows_do_not(talker, speech):
+    spread = talker.speak(speech, takes=4).diversity()
+    assert spread["upper_face"] > 5 * spread["lips"]
+
+
+def test_speech_opens_the_mouth_and_silence_does_not(talker, speech):
+    quiet = np.random.default_rng(0).normal(0, 2e-4, SAMPLE_RATE * 2)
+    padded = speech_from_array(np.concatenate([quiet, speech.samples, quiet]).astype(np.float32), SAMPLE_RATE, "padded")
+    jaw = talker.speak(padded, takes=1).motions[0].coefficients
+    opening = jaw[:, 24] - jaw[:, 26]  # jawOpen − mouthClose
+    assert opening[60:-60].max() > 0.3
+    assert opening[5:50].mean() < 0.05 * opening[60:-60].max()
+
+
+def test_an_identity_can_be_chosen_and_changes_the_motion(talker, speech):
+    name = next(n for n in talker.identities if n != talker.match(speech).name)
+    chosen = talker.speak(speech, takes=1, identity=name)
+    assert chosen.identity.name == name
+    assert not np.array_equal(chosen.coefficients, talker.speak(speech, takes=1).coefficients)
+
+
+def test_any_number_of_steps_up_to_the_models_own(talker, speech):
+    for steps in (1, 3, talker.max_steps):
+        assert talker.speak(speech, takes=1, steps=steps).steps == steps
+    with pytest.raises(TalkerError, match="steps"):
+        talker.speak(speech, steps=talker.max_steps + 1)
+
+
+def test_a_minute_of_speech_has_no_seams(talker, speech):
+    """Windows start about every 8 s; the motion moves there no more than anywhere else."""
+    long = speech_from_array(np.resize(speech.samples, SAMPLE_RATE * 58), SAMPLE_RATE, "long")
+    takes = talker.speak(long, takes=1)
+    from talker.windows import OVERLAP, WINDOW, window_starts
+
+    jumps = np.abs(np.diff(takes.coefficients[0], axis=0)).mean(1)
+    starts = window_starts(long.frames(), WINDOW, OVERLAP)
+    seams = [frame for start in starts[1:] for frame in (start - 1, start, start + OVERLAP - 1, start + OVERLAP)]
+    elsewhere = np.delete(jumps, seams)
+    assert len(seams) >= 20
+    assert np.median(jumps[seams]) < np.percentile(elsewhere, 90)
+    assert jumps[seams].max() < elsewhere.max()
+
+
+def test_progress_is_told_by_stage(talker, speech):
+    told: list[tuple[str, float]] = []
+    talker.speak(speech, takes=1, callback=lambda stage, fraction: told.append((stage, fraction)))
+    assert list(dict.fromkeys(stage for stage, _ in told)) == ["encode", "match", "sample"]
+    assert told[-1] == ("sample", 1.0)
+
+
+def test_wrong_requests_are_one_sentence(talker, speech, tmp_path):
+    with pytest.raises(TalkerError, match="identit"):
+        talker.speak(speech, identity="nobody")
+    with pytest.raises(TalkerError, match="guidance"):
+        talker.speak(speech, guidance=2.0)
+    with pytest.raises(TalkerError, match="takes"):
+        talker.speak(speech, takes=0)
+    with pytest.raises(TalkerError, match="no model"):
+        Talker.from_pretrained("nonesuch")
+    with pytest.raises(TalkerError, match="makes no motion"):
+        Talker.from_pretrained("speech-encoder")
+
+
+def test_the_teacher_ships_too():
+    models = available_models()
+    assert set(models) == {"diffusiontalker", "diffusiontalker-teacher"}
+    assert all(models.values())

@@ -1,0 +1,116 @@
+"""python -m training reproduce checkpoints: the shipped checkpoints again, from speech to student.
+
+Every stage is one of the other verbs, run as README gives it; a stage whose result is there is not
+repeated, and one that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from talker.errors import TalkerError
+from talker.pipeline import CHECKPOINTS
+from training.recipe import load_recipe
+from training.trainer import CHECKPOINT_FOLDER
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _run(*words: str | Path, processes: int = 1) -> None:
+    """One verb in its own process, or in several through torchrun."""
+    launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"] if processes > 1 else []
+    command = [sys.executable, *launcher, "-m", "training", *map(str, words)]
+    print("\n$ python", *command[1:], flush=True)
+    environment = os.environ | ({"OMP_NUM_THREADS": "1"} if processes > 1 else {})
+    result = subprocess.run(command, cwd=ROOT, env=environment)
+    if result.returncode:
+        raise TalkerError(f"`{words[0]}` did not finish; mend what it says above and run the same command again.")
+
+
+def ship(source: Path, target: Path, **config: object) -> None:
+    """Copy a run's checkpoint over a shipped one, with what config.json says of it; the card stays."""
+    target.mkdir(parents=True, exist_ok=True)
+    values = json.loads((source / "config.json").read_text()) | config
+    (source / "config.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+    for name in ("config.json", "model.safetensors", "recipe.yaml"):
+        temporary = target / f".{name}"
+        shutil.copyfile(source / name, temporary)
+        os.replace(temporary, target / name)
+
+
+def reproduce_checkpoints(
+    speech: Path, data: Path, runs: Path, out: Path, unlabelled: Path | None, processes: int
+) -> None:
+    """Corpus → speech encoder → 32-step teacher → 16 and 8 steps by distillation; and 8 from scratch,
+    for as many training steps as teacher and students together had.
+
+    speech     : folder of {speaker}-{chapter}-{utterance}.flac
+    data, runs : folders for corpus and features, and for the runs
+    out        : folder of the checkpoints
+    unlabelled : npz of MFCCs for the encoder's second round
+    processes  : how many trainers share the CPU's cores (or the GPUs)
+    """
+    out, corpus = out.resolve(), data / "corpus"
+    _run("corpus", "--speech", speech.resolve(), "--out", corpus.resolve())
+    words = ["--unlabelled", unlabelled.resolve()] if unlabelled else []
+    _run("speech-encoder", "--corpus", corpus.resolve(), "--out", (runs / "speech-encoder").resolve(), *words)
+    encoder = runs / "speech-encoder" / ("round-2" if unlabelled else "round-1") / CHECKPOINT_FOLDER
+    ship(encoder, out / "speech-encoder", summary="compact speech encoder: phones, lips and voices from MFCCs")
+
+    common = ["--features", (data / "features").resolve(), "--corpus", corpus.resolve()]
+    common += ["--encoder", out / "speech-encoder"]
+    # Features are computed by one process before several share them.
+    _run("train", *common, "--out", (runs / "warm-up").resolve(), "--steps", "1")
+    teacher = runs / "teacher"
+    _run("train", *common, "--out", teacher.resolve(), processes=processes)
+    ship(
+        teacher / CHECKPOINT_FOLDER, out / "diffusiontalker-teacher",
+        summary="DiffusionTalker, 32 steps, the teacher; synthetic corpus",
+    )  # fmt: skip
+    _run(
+        "distill", *common, "--teacher", (teacher / CHECKPOINT_FOLDER).resolve(),
+        "--out", (runs / "student").resolve(), processes=processes,
+    )  # fmt: skip
+    ship(
+        runs / "student" / "8-steps" / CHECKPOINT_FOLDER, out / "diffusiontalker",
+        summary="DiffusionTalker, 8 steps, distilled; synthetic corpus",
+    )  # fmt: skip
+    distill = load_recipe("distill")
+    steps = load_recipe("diffusiontalker-default").steps + len(distill.stages) * distill.steps
+    scratch = (runs / "scratch").resolve()
+    _run(
+        "train", *common, "--out", scratch, "--diffusion-steps", "8", "--steps", str(steps), processes=processes
+    )
+    _run(
+        "evaluate", "diffusiontalker", "diffusiontalker-teacher", scratch / CHECKPOINT_FOLDER,
+        "--corpus", corpus.resolve(), "--out", out / "evaluation.json",
+    )  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `python -m training reproduce`."""
+    parser.add_argument("target", choices=["checkpoints"], help="what to make again")
+    parser.add_argument(
+        "--speech", type=Path, default=os.environ.get("TALKER_SPEECH"),
+        help="folder of {speaker}-{chapter}-{utterance}.flac (default: the variable TALKER_SPEECH)",
+    )  # fmt: skip
+    parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the speech encoder")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder for corpus and features (data)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (runs)")
+    parser.add_argument("--out", type=Path, default=CHECKPOINTS, help="folder of the checkpoints (checkpoints)")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="trainers that share the cores (all)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs `python -m training reproduce`."""
+    if args.speech is None:
+        raise TalkerError("Say where the speech is: --speech DIR, or the environment variable TALKER_SPEECH.")
+    reproduce_checkpoints(
+        Path(args.speech), args.data, args.runs, args.out, args.unlabelled, max(1, args.processes or 1)
+    )
