@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import Wav2Vec2FeatureExtractor
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.utils import logging as transformers_logging
 
 from talker.audio import SAMPLE_RATE, Speech
 from talker.errors import TalkerError
@@ -200,6 +201,7 @@ class SpeechEncoder:
     @classmethod
     def from_pretrained(cls, folder_or_id: str | Path, device: str | torch.device = "cpu") -> SpeechEncoder:
         """Load from a folder, or by a model hub's id where a hub can be reached. TalkerError if neither."""
+        transformers_logging.disable_progress_bar()  # a bar of its own for a second's loading
         try:
             model = AutoModel.from_pretrained(str(folder_or_id), use_safetensors=True)
         except (OSError, ValueError, KeyError) as error:
