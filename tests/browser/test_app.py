@@ -104,10 +104,10 @@ def test_pixels_of_the_video_move(uploaded):
         v.currentTime = at * v.duration;
         await new Promise(done => v.addEventListener('seeked', done, {once: true}));
         const canvas = document.createElement('canvas');
-        [canvas.width, canvas.height] = [v.videoWidth, v.videoHeight];
+        [canvas.width, canvas.height] = [320, 320 * v.videoHeight / v.videoWidth];
         const context = canvas.getContext('2d');
-        context.drawImage(v, 0, 0);
-        return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data.filter((_, i) => i % 16 == 0));
+        context.drawImage(v, 0, 0, canvas.width, canvas.height);
+        return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data.filter((_, i) => i % 4 == 1));
     }"""
     video = uploaded.locator("#comparison video")
     frames = [np.array(video.evaluate(grab, [at]), float) for at in (0.2, 0.5, 0.8, 0.2)]
@@ -210,15 +210,17 @@ def test_the_microphone_records(launch, visit, recording, tmp_path):
     )
     page = visit(browser, permissions=["microphone"])
     page.locator("#speech").get_by_label("Record audio").click()
+    started = time.monotonic()
     page.locator("#speech .record-button").click()
     page.wait_for_timeout(2500)
     page.locator("#speech .stop-button").click()
+    longest = time.monotonic() - started
     page.locator("#speech audio, #speech #waveform").first.wait_for(state="attached")
     set_takes(page, 1)
     generate(page)
     timing = page.locator("#timing b").inner_text()
     seconds = float(timing.removeprefix("1 take of ").removesuffix(" s"))
-    assert 1.0 < seconds < 10.0
+    assert 1.0 < seconds < longest + 0.5
     browser.close()
 
 
