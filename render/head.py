@@ -2,6 +2,7 @@
 
     python -m render.head                               writes assets/head/default.npz
     python -m render.head --sheet docs/head-shapes.png  draws every shape as a contact sheet
+    python -m render.head --portrait docs/head.png      draws the head from three sides and six expressions
 
 The left half is built (render.head_surface, render.head_parts) and mirrored, so that a Right shape
 is exactly the mirror image of its Left one. Proportions follow Farkas (1994), see
@@ -26,7 +27,7 @@ SKIN = np.array([0.905, 0.715, 0.600])
 SHADE = np.array([0.46, 0.25, 0.20])
 BLUSH = np.array([0.870, 0.520, 0.450])
 NOSTRIL = np.array([0.235, 0.095, 0.080])
-LIP = np.array([0.770, 0.400, 0.380])
+LIP = np.array([0.755, 0.415, 0.385])
 LINING = np.array([0.480, 0.160, 0.165])
 
 PIVOT = np.array([0.0, -75.0, -20.0])
@@ -78,7 +79,7 @@ def skin_colors(vertices, normals):
     dark += 0.20 * bump(p, (18.5, -42, 92), (2.6, 6, 8))  # crease of the ala
     dark += 0.10 * bump(p, (27, -54, 88), (4, 10, 14))
     dark += 0.18 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
-    dark += 0.42 * smoothstep(y, -104, -124) * smoothstep(z, 84, 30) * smoothstep(y, -215, -150)
+    dark += 0.40 * smoothstep(y, -110, -127) * smoothstep(z, 80, 30) * smoothstep(y, -215, -150)
     dark = np.clip(dark, 0, 0.92)[:, None]
     color = color * (1 - dark) + color * SHADE / SKIN * dark
     nostril = np.clip(1.3 * bump(p, (6.3, -45.0, 101.5), (3.4, 3.6, 5.0)), 0, 1)[:, None]
@@ -127,8 +128,8 @@ def _half():
     white = np.array([0.90, 0.86, 0.83])
     corner = np.abs(np.cos(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS))[:, None] ** 8
     colors[eye[0]] = white * corner + np.array([0.45, 0.20, 0.18]) * (1 - corner)
-    colors[eye[1]] = [0.80, 0.52, 0.46]
-    colors[eye[2]] = 0.75 * np.array([0.72, 0.47, 0.39]) + 0.25 * colors[eye[2]]
+    colors[eye[1]] = np.array([0.80, 0.58, 0.51]) + corner * [0.06, 0.12, 0.12]
+    colors[eye[2]] = 0.6 * np.array([0.70, 0.48, 0.40]) + 0.4 * colors[eye[2]]
     part = np.full(count, "skin", dtype="<U16")
     part[mouth[contact:border + 1]] = "lips"
     part[mouth[:contact]] = "mouth_inner"
@@ -227,15 +228,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m render.head", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_RIG_PATH, help="where the head is written (default: %(default)s)")
     parser.add_argument("--sheet", type=Path, help="also draw every shape into this PNG")
+    parser.add_argument("--portrait", type=Path, help="also draw three views and six expressions into this PNG")
     arguments = parser.parse_args()
     rig = build_head()
     save_rig(rig, arguments.out)
     print(f"{arguments.out}: {len(rig.vertices)} vertices, {len(rig.faces)} triangles")
-    if arguments.sheet:
-        from render.head_sheet import write_sheet
+    if arguments.sheet or arguments.portrait:
+        from render import head_sheet
 
-        write_sheet(rig, arguments.sheet)
-        print(arguments.sheet)
+        for path, write in ((arguments.sheet, head_sheet.write_sheet), (arguments.portrait, head_sheet.write_portrait)):
+            if path:
+                write(rig, path)
+                print(path)
 
 
 if __name__ == "__main__":

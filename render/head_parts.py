@@ -58,6 +58,8 @@ def eyeball() -> Part:
     colors = np.repeat(np.array(ring)[:, None], 24, axis=1)
     fleck = 1.0 + 0.13 * np.cos(5 * turn + 1.0) * np.cos(3 * turn)
     colors[3:7] *= fleck[:, None]
+    # the upper lid's shadow; it turns with the ball, which gaze of 25 degrees does not give away
+    colors *= 1 - 0.34 * smoothstep(d[..., 1:2], 0.12, 0.50)
     # a window's reflection, straight above the pupil so that both eyes agree
     angle = np.radians(15.5)
     middle = np.array([0.0, np.sin(angle), np.cos(angle)])
@@ -194,7 +196,7 @@ def ear(skin_color: np.ndarray) -> Part:
     tragus = np.exp(-(((phi - np.pi * 1.02) / 0.28) ** 2))
     rows, shade = [], []
     profile = (  # (share of the outline, height at the rim's side, lightness)
-        (0.05, -5.5, 0.50), (0.25, -5.0, 0.56), (0.42, -1.6, 0.76), (0.53, 2.0, 1.0), (0.63, 2.6, 1.02),
+        (0.05, -4.2, 0.48), (0.25, -3.9, 0.54), (0.42, -1.4, 0.76), (0.53, 2.0, 1.0), (0.63, 2.6, 1.02),
         (0.74, 0.2, 0.78), (0.85, 1.4, 0.9), (0.94, 4.0, 1.05), (1.0, 2.8, 1.0), (0.99, -0.8, 0.9), (0.80, -4.5, 0.75), (0.60, -11.0, 0.6))
     for k, (share, height, light) in enumerate(profile):
         h = height * rim + (1 - rim) * (-3.0 * (share < 0.5) - 1.0)
@@ -214,7 +216,7 @@ def ear(skin_color: np.ndarray) -> Part:
     hinge = b + 11.0
     x = np.where(o > -20, hinge * np.sin(off) + o * np.cos(off), 0)
     z = -hinge * np.cos(off) + o * np.sin(off)
-    root = np.array([67.0, -17.0, 6.0])
+    root = np.array([69.0, -17.0, 6.0])
     vertices, faces = _grid(np.stack([x, u, z], -1) + root, closed=True, flip=True)
     center = np.arange(32)
     faces = np.concatenate([faces, np.stack([np.full(30, 0), center[1:-1], center[2:]], 1)])
@@ -244,13 +246,17 @@ def hair() -> Part:
     rows, shades = [], []
     front = smoothstep(u, 0.30, 0.0)
     side = smoothstep(u, 0.14, 0.3) * smoothstep(u, 0.98, 0.75)
-    for i, share in enumerate(v):
-        d = (1 - share) * start + share * crown
+    k = np.arange(columns + 1)
+    jag = np.sin(2.3 * k + 1.7 * np.sin(0.7 * k)) * smoothstep(u, 0.0, 0.02) * smoothstep(u, 1.0, 0.98)
+    for share in v:
+        # single locks reach a little further than others
+        along = (share + 0.016 * jag * (1 - share) ** 6)[:, None]
+        d = (1 - along) * start + along * crown
         d /= np.linalg.norm(d, axis=1, keepdims=True)
         base = surface.march(center + 300 * d, -d, surface.skin_distance)
         n = surface.gradient(base, step=2.0)
-        rise = 1 - (1 - min(share / 0.16, 1.0)) ** 2.2
-        full = 9.0 + 5.5 * front * (1 - share) - 4.0 * side * (1 - 0.8 * share) - 3.0 * smoothstep(u, 0.75, 0.95) * (1 - share)
+        rise = 1 - (1 - np.minimum(share / (0.16 + 0.30 * smoothstep(u, 0.72, 0.9)), 1.0)) ** 2.2
+        full = 9.0 + 5.5 * front * (1 - share) - 4.0 * side * (1 - 0.8 * share) - 3.5 * smoothstep(u, 0.70, 0.92) * (1 - share)
         phase = u * 86 + 7.0 * share + 1.4 * np.sin(9 * u + 3 * share)
         comb = np.cos(phase) * 0.75 + 0.45 * np.cos(2.37 * phase + 1.0)
         fade = rise * (1 - share**3) * (0.35 + 0.65 * smoothstep(share, 0.0, 0.2))

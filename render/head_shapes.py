@@ -48,19 +48,15 @@ class Shaper:
         self.upper_teeth, self.lower_teeth, self.tongue = (head.of(n) for n in ("teeth_upper", "teeth_lower", "tongue"))
         self.cavity = head.of("mouth_inner")
         # mouth: side (+1 upper, -1 lower), s along it (0 middle, 1 corner), distance out of the border
-        line = MOUTH_Y
-        in_rings = ~np.isnan(marks["lip_out"])
+        in_rings = self.in_rings = ~np.isnan(marks["lip_out"])
         ax = np.abs(self.x)
         # the back of the head is no nearer to the mouth than it is deep
-        beyond = np.hypot(ax - np.clip(ax, 0, MOUTH_HALF_WIDTH * 0.8), self.y - line) - 6.0 + np.maximum(45.0 - self.z, 0)
+        beyond = np.hypot(ax - np.clip(ax, 0, MOUTH_HALF_WIDTH * 0.8), self.y - MOUTH_Y) - 6.0 + np.maximum(45.0 - self.z, 0)
         self.out = np.where(in_rings, marks["lip_out"], np.maximum(beyond, 13.0))
         self.s = np.where(in_rings, marks["lip_s"], np.clip(ax / (MOUTH_HALF_WIDTH + np.maximum(self.out, 0)), 0, 1))
-        self.side = np.where(in_rings, marks["lip_side"], np.sign(self.y - line))
-        self.in_rings = in_rings
-        # how much a vertex belongs to the lips themselves rather than to the skin about them
-        self.lip = np.where(in_rings, smoothstep(self.out, 12.0, -1.0), 0.0) * self.soft
-        deep = smoothstep(self.out, -5.2, -8.0)
-        self.inside = np.where(self.cavity, deep, 0.0)
+        self.side = np.where(in_rings, marks["lip_side"], np.sign(self.y - MOUTH_Y))
+        # 1 deep in the cavity, which the lips' own movements do not reach
+        self.inside = np.where(self.cavity, smoothstep(self.out, -5.2, -8.0), 0.0)
         self.jaw = self._jaw_weight()
 
     def _jaw_weight(self):
@@ -161,9 +157,10 @@ class Shaper:
         return delta
 
     def jaw_shift(self, move):
-        w = self.jaw.copy()
-        lips_up = self.lip_field(1, 8.0) * 0.35
-        w = np.maximum(w, lips_up)
+        # lips keep together: the upper one is dragged along, the lower one lags
+        near = np.where(self.in_rings, smoothstep(self.out, 9.0, 0.0), 0.0) * self.soft * (1 - self.inside)
+        shared = np.where(self.side > 0, 0.58, np.where(self.side < 0, 0.74, 0.66))
+        w = self.jaw * (1 - near) + shared * near
         return w[:, None] * np.asarray(move, float)
 
     # -- mouth ----------------------------------------------------------------------------------
@@ -177,7 +174,7 @@ class Shaper:
         delta[:, 2] = forward * m * middle
         # the corner was further back on the arch: bring it forward as it comes in
         delta[:, 2] += 7.0 * narrow * m * np.clip(self.s, 0, 1) ** 3
-        shape = np.sqrt(np.clip(1 - np.clip(self.s, 0, 1) ** 2, 0, 1))
+        shape = np.clip(1 - np.clip(self.s, 0, 1) ** 2.8, 0, 1) ** 0.6
         delta[:, 1] = upper * self.lip_field(1, 9.0) * shape - lower * self.lip_field(-1, 10.0) * shape
         on_lip = np.where(self.in_rings, np.exp(-(((self.out - 0.5) / 2.2) ** 2)) * smoothstep(self.out, -2.0, -0.8), 0) * self.soft
         delta[:, 1] += roll * on_lip * self.side * shape
@@ -250,7 +247,7 @@ class Shaper:
         delta = self.zero()
         # the border comes down to the lip line; the row of contact stays at its height and goes in
         delta[:, 1] = -side * 0.72 * height * t * follow * own * shape
-        inward = np.where(self.out > 0, 2.4 * np.exp(-((np.maximum(self.out, 0) / 5.0) ** 2)), 2.4 + 3.2 * (1 - t) * (1 - 0.4 * (self.out < -2.5)))
+        inward = np.where(self.out > 0, 2.4 * np.exp(-((np.maximum(self.out, 0) / 5.0) ** 2)), 2.6 - 1.4 * (1 - t) ** 2)
         delta[:, 2] = -inward * own * shape
         return delta
 
@@ -258,8 +255,8 @@ class Shaper:
         """Chin boss up, lower lip up and out; the upper lip rides on it so that they stay together."""
         delta = self.push((0, -99, 92), (17, 11, 24), (0, 4.6, 1.6))
         shape = np.clip(1 - self.s**2, 0, 1)
-        lower, upper = self.lip_field(-1, 12.0), self.lip_field(1, 6.0)
-        delta[:, 1] += 3.8 * (lower + upper * np.exp(-np.maximum(self.out, 0) / 6.0)) * shape
+        lower, upper = self.lip_field(-1, 12.0), self.lip_field(1, 9.0)
+        delta[:, 1] += 3.6 * (lower + upper) * shape
         roll = np.where(self.in_rings, smoothstep(self.out, -2.0, -0.6) * np.exp(-((np.maximum(self.out, 0) / 4.5) ** 2)), 0)
         delta[:, 2] += 3.0 * roll * (self.side < 0) * shape * self.soft
         delta[:, 2] += 0.8 * (lower + upper) * shape
@@ -307,15 +304,15 @@ class Shaper:
             delta += self.push((13 * sign, -58, 94), (11, 5, 14), (0, 0, 2.4))
             delta += self.push((13 * sign, -84, 90), (11, 5, 14), (0, 0, 2.2))
         m = self.mouth_field(5.0)
-        delta *= (1 - 0.85 * np.where(self.in_rings, smoothstep(self.out, 14.0, 0.0), 0))[:, None]
+        delta *= (1 - 0.85 * np.exp(-((np.maximum(self.out, 0) / 9.0) ** 2)))[:, None]
         delta[:, 0] -= 0.06 * self.x * m
         return delta * (1 - self.cavity)[:, None]
 
     def cheek_squint(self):
-        delta = self.push((42, -22, 76), (16, 10, 20), (0.6, 5.0, 2.8))
-        delta += self.push((31, -12, 82), (15, 5.0, 16), (0, 3.0, 0.8))
-        delta += self.push((38, -44, 74), (13, 12, 20), (0.6, 2.6, 1.4))
-        return delta * self.keep_lids()
+        delta = self.push((42, -23, 76), (16, 11, 20), (0.6, 6.0, 3.4))
+        delta += self.push((31, -13, 82), (15, 5.0, 16), (0, 3.2, 1.2))
+        delta += self.push((38, -46, 74), (13, 12, 20), (0.6, 3.4, 1.6))
+        return delta * self.keep_lids() + self.lids(-0.03, 0.22)
 
     def nose_sneer(self):
         delta = self.push((14.5, -40, 96), (6.5, 8, 12), (1.6, 4.6, 0.4))

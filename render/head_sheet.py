@@ -16,7 +16,7 @@ EXPRESSIONS = {
     "AA": {"jawOpen": 0.6, "mouthStretch": 0.1},
     "EE": {"jawOpen": 0.18, "mouthStretch": 0.5, "mouthSmile": 0.3, "mouthUpperUp": 0.15, "mouthLowerDown": 0.3},
     "OO": {"jawOpen": 0.25, "mouthFunnel": 0.5, "mouthPucker": 0.5},
-    "FV": {"jawOpen": 0.12, "mouthRollLower": 0.7, "mouthUpperUp": 0.35},
+    "FV": {"jawOpen": 0.08, "mouthRollLower": 0.6, "mouthUpperUp": 0.3, "mouthShrugLower": 0.4},
     "M": {"jawOpen": 0.15, "mouthClose": 0.15, "mouthPress": 0.2},
     "jaw .5": {"jawOpen": 0.5},
     "closed, jaw 1": {"jawOpen": 1.0, "mouthClose": 1.0},
@@ -28,7 +28,10 @@ EXPRESSIONS = {
     "blink .5": {"eyeBlink": 0.5},
     "blink": {"eyeBlink": 1.0},
     "tongue": {"jawOpen": 0.4, "tongueOut": 1.0},
-    "pucker": {"mouthPucker": 1.0, "browOuterUp": 0.4},
+    "whistle": {"mouthPucker": 1.0, "mouthFunnel": 0.3, "browOuterUp": 0.4},
+    "wink": {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.7, "mouthSmileLeft": 0.6, "browDownLeft": 0.3},
+    "glance": {"eyeLookOutLeft": 0.8, "eyeLookInRight": 0.8, "browInnerUp": 0.4, "mouthRight": 0.3},
+    "doubt": {"browDownRight": 0.8, "browOuterUpLeft": 1.0, "mouthPress": 0.6, "mouthLeft": 0.3},
 }
 """Coefficients by ARKit name; a name without Left or Right means both."""
 
@@ -55,7 +58,7 @@ def without_clothes(rig: Rig) -> Rig:
     )
 
 
-def sheet(rig: Rig, rows: list[tuple[str, np.ndarray]], columns: int = 9, cell: tuple[int, int] = (190, 270), turn: float = 0.0):
+def sheet(rig: Rig, rows: list[tuple[str, np.ndarray]], columns: int = 9, cell: tuple[int, int] = (160, 236), turn: float = 0.0):
     """Picture (h, w, 3) uint8 of captioned poses [(caption, coefficients (52,))]; turn is the heads' yaw in radians."""
     from render.renderer import Renderer
 
@@ -71,15 +74,36 @@ def sheet(rig: Rig, rows: list[tuple[str, np.ndarray]], columns: int = 9, cell: 
 
 def write_sheet(rig: Rig, path: str | Path) -> None:
     """Write the contact sheet of all 52 shapes at weight 1 and of EXPRESSIONS as a PNG."""
-    path = Path(path)
     rows = [("neutral", coefficients())]
-    rows += [(name, coefficients(**{name: 1.0})) for name in ARKIT_NAMES] + [("", coefficients())]
+    rows += [(name, coefficients(**{name: 1.0})) for name in ARKIT_NAMES]
     rows += [(name, coefficients(**weights)) for name, weights in EXPRESSIONS.items()]
+    _write(sheet(rig, rows), path)
+
+
+def write_portrait(rig: Rig, path: str | Path, cell: tuple[int, int] = (300, 420)) -> None:
+    """Write the neutral head from three sides, and six expressions, as a PNG."""
+    from render.renderer import Renderer
+
+    turns = {"front": 0.0, "three quarters": -0.6, "profile": -1.5}
+    faces = ("AA", "OO", "smile", "surprise", "angry", "wink")
+    poses = np.stack([coefficients()] * 3 + [coefficients(**EXPRESSIONS[name]) for name in faces])
+    heads = np.zeros((9, 3), np.float32)
+    heads[:3, 0], heads[3:, 0] = list(turns.values()), -0.2
+    captions, rows = [*turns, *faces], []
+    for start in (0, 3, 6):
+        with Renderer(rig, 3, 3 * cell[0], cell[1], captions=captions[start : start + 3]) as renderer:
+            rows.append(renderer.frame(poses[start : start + 3], heads[start : start + 3]))
+    _write(np.concatenate(rows), path)
+
+
+def _write(picture: np.ndarray, path: str | Path) -> None:
+    """Write a PNG whole or not at all."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".png")
     os.close(handle)
     try:
-        Image.fromarray(sheet(rig, rows)).save(temporary)
+        Image.fromarray(picture).save(temporary, optimize=True)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:

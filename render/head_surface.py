@@ -29,6 +29,8 @@ NECK_END = -168.0
 MOUTH_HALF_WIDTH = 24.5
 MOUTH_Y = -68.0
 MOUTH_COLUMNS = 12
+TUBERCLE = 0.8
+"""How far the middle of the upper lip hangs into the lip line, mm."""
 EYE_COLUMNS = 14
 
 
@@ -85,17 +87,17 @@ def skin_distance(p):
     d = skull_distance(p)
     d = smooth_min(d, ellipsoid(p, (0, -30, 34), (57, 66, 56)), 22)
     # jaw: from the angle below the ear to the chin, then the muzzle over the dental arches
-    d = smooth_min(d, round_cone(p, (37, -65, 14), (13, -98, 74), 10, 13), 26)
+    d = smooth_min(d, round_cone(p, (40, -67, 18), (10.5, -97, 75), 10.5, 12.5), 26)
     d = smooth_min(d, round_cone(p, (54, -20, 8), (37, -65, 14), 11, 10), 24)
-    d = smooth_min(d, ellipsoid(p, (0, -99, 76), (17, 13.5, 17)), 16)
+    d = smooth_min(d, ellipsoid(p, (0, -99, 77), (15.5, 13.5, 16.5)), 18)
     d = smooth_min(d, ellipsoid(p, (0, -66, 61), (31, 29, 34)), 20)
     # cheekbones, cheeks
     d = smooth_min(d, ellipsoid(p, (45, -24, 56), (18, 14, 20)), 22)
-    d = smooth_min(d, ellipsoid(p, (33, -46, 62), (19, 26, 19)), 20)
+    d = smooth_min(d, ellipsoid(p, (32, -48, 61), (18, 30, 19)), 22)
     d = smooth_min(d, ellipsoid(p, (43, -42, 36), (12, 24, 22)), 24)
     # neck
     neck = round_cone(p * [1, 1, 0.94], (0, -80, -14), (0, -230, -28), 44, 49)
-    d = smooth_min(d, neck, 18)
+    d = smooth_min(d, neck, 30)
     # brow ridge, then the sockets taken out under it
     d = smooth_min(d, round_cone(p, (8, 17, 82), (42, 19, 66), 10.0, 9.0), 16)
     d = smooth_max(d, -ellipsoid(p, (33, -2, 90), (17, 12.5, 13)), 15)
@@ -162,7 +164,7 @@ def openness(p, normals, distance=skin_distance):
 
 def lip_line(s):
     """Height y (n,) where the lips meet, at s = x / half width in 0..1."""
-    return MOUTH_Y - 0.9 * np.exp(-((s / 0.22) ** 2)) + 0.7 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 1.3 * s**5
+    return MOUTH_Y - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 1.3 * s**5
 
 
 def upper_border(s):
@@ -172,7 +174,7 @@ def upper_border(s):
 
 def lower_border(s):
     """Depth below the lip line (n,) of the lower vermilion border."""
-    return 9.2 * (1 - s**2.6) ** 0.8
+    return 9.0 * (1 - s**2.6) ** 0.75 - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) * (1 - s)
 
 
 def mouth_rings():
@@ -301,7 +303,7 @@ def face_grid():
     """Longitudes and latitudes (n, 2) of the skin outside the mouth's and the eyes' rings."""
     lon = np.concatenate([np.arange(0, 15, 1.9), np.arange(15.5, 50, 3.4), np.arange(51, 100, 5.0), np.linspace(102, 180, 10)])
     lat = np.concatenate([
-        np.arange(-80, -58, 1.7), np.arange(-57, -28, 2.2), np.arange(-27.6, -11, 1.45),
+        np.arange(-80, -58, 1.3), np.arange(-57, -28, 2.2), np.arange(-27.6, -11, 1.45),
         np.arange(-10, 32, 3.0), np.arange(33, 82, 7.0)])
     grid = np.stack(np.meshgrid(lon, lat), -1).reshape(-1, 2)
     # fine rows are for the nose only, fine columns for the front only
@@ -358,7 +360,7 @@ def neighbours(faces, count):
     return link.multiply(1 / np.maximum(degree, 1)[:, None]).tocsr(), degree
 
 
-def relax(vertices, faces, free, rounds=7):
+def relax(vertices, faces, free, rounds=10):
     """Even out the spacing of the free (n,) vertices along the surface, in place; x = 0 stays a seam."""
     link, degree = neighbours(faces, len(vertices))
     seam = vertices[:, 0] == 0.0
