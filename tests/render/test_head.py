@@ -206,9 +206,10 @@ def test_closed_lids_meet_and_never_enter_the_eye(rig, side):
     near = rig.parts["skin"][np.linalg.norm(rig.vertices[rig.parts["skin"]] - center, axis=1) < 24 * MM]
     lids = near[np.linalg.norm(rig.vertices[near] - center, axis=1) > (EYE_RADIUS + 0.3) * MM]
     assert len(lids) > 100
-    for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
-        v = posed(rig, **{f"eyeBlink{side}": weight})
-        assert np.linalg.norm(v[lids] - center, axis=1).min() > EYE_RADIUS * MM
+    for shape in ("eyeBlink", "eyeSquint", "eyeWide", "eyeLookUp", "eyeLookDown", "cheekSquint", "browDown"):
+        for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
+            v = posed(rig, **{f"{shape}{side}": weight})
+            assert np.linalg.norm(v[lids] - center, axis=1).min() > EYE_RADIUS * MM, (shape, weight)
 
 
 def test_eyes_turn_by_the_named_angle(rig):
