@@ -89,7 +89,7 @@ def identity_card(match: Match, shown: int = 5) -> str:
 def timing_line(report: dict) -> str:
     """HTML of one line: what was made, and the seconds of each stage."""
     count = f"{report['takes']} take{'s' if report['takes'] > 1 else ''}"
-    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in report["seconds"].items() if stage != "load")
+    seconds = ", ".join(f"{stage} {value:.1f}&nbsp;s" for stage, value in report["seconds"].items() if stage != "load")
     return (
         f'<div class="timing"><b>{count} of {report["frames"] / report["fps"]:.1f} s</b>, '
         f"{report['steps']} steps, seed {report['seed']}, {html.escape(report['device'])}: {seconds}</div>"

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
@@ -29,7 +32,10 @@ def take(url: str, picture: Path = PICTURE) -> None:
         page.locator("#viewer canvas").wait_for()
         # The middle of the sentence: mouths are open, takes differ.
         page.locator("#comparison video").evaluate("v => { v.pause(); v.currentTime = 0.45 * v.duration }")
-        page.wait_for_timeout(15_000)  # the 3D engine compiles its shaders
+        # The 3D view is an even grey until its engine has compiled the shaders.
+        while np.asarray(Image.open(io.BytesIO(page.locator("#viewer canvas").screenshot())).convert("L")).std() < 10:
+            page.wait_for_timeout(1000)
+        page.wait_for_timeout(2000)  # the camera settles
         page.mouse.move(0, 0)
         page.screenshot(path=picture)
         browser.close()
