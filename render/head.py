@@ -34,9 +34,9 @@ PIVOT = np.array([0.0, -90.0, -20.0])
 """Where the head turns on the neck: about the third cervical vertebra, mm. Nods start higher and tilts lower; from
 here neither shears the neck."""
 
-NECK_BEND = (-94.0, -0.50), (-144.0, -0.25)
+NECK_BEND = (-94.0, -0.50), (-150.0, -0.25)
 """Height y and slope dy/dz, at z = -20, of the planes between which the neck bends, mm: from below the occiput and
-the underside of the jaw down to the collar's rim."""
+the underside of the jaw down into the collar."""
 
 
 @dataclass
