@@ -31,8 +31,8 @@ STILL = 1e-6
 """Metres below which a shape does not move a vertex; such vertices are left out of its morph target."""
 
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
-COMPONENT = {"uint16": 5123, "uint32": 5125, "float32": 5126}
-KIND = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
+COMPONENT = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}
+KIND = {1: "SCALAR", 3: "VEC3", 4: "VEC4", 16: "MAT4"}
 
 
 def write_glb(rig: Rig, motions: Sequence[Motion], path: str | Path, names: Sequence[str] | None = None) -> None:
@@ -42,7 +42,8 @@ def write_glb(rig: Rig, motions: Sequence[Motion], path: str | Path, names: Sequ
     names   : of the heads; "Take 1", "Take 2", ... unless given
 
     Weights are rig.weights of the coefficients, so that a viewer shows what Rig.pose computes. Every head turns
-    about the rig's pivot. Several heads share their geometry. Written whole or not at all.
+    about the rig's pivot as Rig.turn says: in a skin of two joints, or, where all of the rig goes with the head,
+    by a node's rotation. Several heads share their geometry. Written whole or not at all.
     """
     write_glbs(rig, {Path(path): (motions, names)})
 
@@ -51,11 +52,12 @@ def write_glbs(rig: Rig, files: dict[Path, tuple[Sequence[Motion], Sequence[str]
     """Write several files with the same head, whose geometry is prepared once: path -> (motions, names)."""
     geometry = _Document()
     primitive = _primitive(geometry, rig)
+    neck = _Neck(geometry, rig)
     for path, (motions, names) in files.items():
         if not motions:
             raise TalkerError("There is no motion to export; give at least one take.")
         document = geometry.copy()
-        _scene(document, rig, primitive, motions, names or [f"Take {i + 1}" for i in range(len(motions))])
+        _scene(document, rig, primitive, neck, motions, names or [f"Take {i + 1}" for i in range(len(motions))])
         with whole_file(path) as temporary:
             temporary.write_bytes(document.to_bytes())
 
@@ -176,6 +178,7 @@ def _primitive(document: _Document, rig: Rig) -> dict:
             "POSITION": document.accessor(rig.vertices.astype(np.float32), ARRAY_BUFFER, bounds=True),
             "NORMAL": document.accessor(normals, ARRAY_BUFFER),
             "COLOR_0": document.accessor(linear_colors(rig.colors), ARRAY_BUFFER, normalized=True),
+            **_skinning(document, rig),
         },
         "indices": document.accessor(rig.faces.reshape(-1).astype(index), ELEMENT_ARRAY_BUFFER),
         "material": 0,
@@ -196,22 +199,83 @@ def _primitive(document: _Document, rig: Rig) -> dict:
     return primitive
 
 
-def _scene(document: _Document, rig: Rig, primitive: dict, motions: Sequence[Motion], names: Sequence[str]) -> None:
-    """Nodes, meshes and the animation. A head is two nodes: one at the pivot that turns, and in it the mesh.
+def _skinning(document: _Document, rig: Rig) -> dict:
+    """JOINTS_0 and WEIGHTS_0 of the joints neck_base (0) and head (1); none for a rig that turns as one piece.
+
+    A joint that does not move a vertex is named 0 there, as the format wants it (glTF 3.7.3.1).
+    """
+    weight = rig.head_weight.astype(np.float32)
+    if (weight == 1).all():
+        return {}
+    joints, weights = np.zeros((len(weight), 4), np.uint8), np.zeros((len(weight), 4), np.float32)
+    bends = (weight > 0) & (weight < 1)
+    joints[weight == 1, 0] = 1
+    joints[bends, 1] = 1
+    weights[:, 0] = np.where(bends, 1 - weight, 1)
+    weights[bends, 1] = weight[bends]
+    return {"JOINTS_0": document.accessor(joints, ARRAY_BUFFER), "WEIGHTS_0": document.accessor(weights, ARRAY_BUFFER)}
+
+
+class _Neck:
+    """What turns one head: the nodes of a skin of two joints, or one node that holds the whole rig.
+
+    document : gets the joints' inverse bind matrices, which all heads share
+    """
+
+    def __init__(self, document: _Document, rig: Rig) -> None:
+        self._pivot = np.asarray(rig.pivot, np.float64)
+        self._skinned = bool((rig.head_weight < 1).any())
+        if self._skinned:
+            # The bone reaches from where the neck rests to where the head turns.
+            self._base = self._pivot * (1, 0, 1)
+            self._base[1] = rig.vertices[rig.head_weight > 0, 1].min(initial=self._pivot[1])
+            inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+            inverse[:, :3, 3] = -self._base, -self._pivot
+            # Matrices lie column by column in a buffer.
+            self._inverse = document.accessor(inverse.swapaxes(1, 2).reshape(2, 16))
+
+    def add(self, name: str, mesh: int, aside: np.ndarray, nodes: list[dict], roots: list[int], skins: list[dict]):
+        """Append a head's nodes; returns the indices of the one that shows its mesh and of the one that turns.
+
+        A viewer ignores the transform of a node with a skin, so its joints stand aside and not the node itself.
+        """
+        first = len(nodes)
+        if not self._skinned:
+            nodes.append({"name": f"{name} neck", "translation": (self._pivot + aside).tolist(), "children": [first + 1]})
+            nodes.append({"name": name, "translation": (-self._pivot).tolist(), "mesh": mesh})
+            roots.append(first)
+            return first + 1, first
+        nodes.append({"name": name, "mesh": mesh, "skin": len(skins)})
+        nodes.append({"name": f"{name} skeleton", "translation": aside.tolist(), "children": [first + 2]})
+        nodes.append({"name": f"{name} neck_base", "translation": self._base.tolist(), "children": [first + 3]})
+        nodes.append({"name": f"{name} head", "translation": (self._pivot - self._base).tolist()})
+        roots += [first, first + 1]
+        skins.append(
+            {
+                "name": name,
+                "inverseBindMatrices": self._inverse,
+                "skeleton": first + 1,
+                "joints": [first + 2, first + 3],
+            }
+        )
+        return first, first + 3
+
+
+def _scene(
+    document: _Document, rig: Rig, primitive: dict, neck: _Neck, motions: Sequence[Motion], names: Sequence[str]
+) -> None:
+    """Nodes, meshes and the animation.
 
     Every head has a mesh of its own (over shared accessors), because viewers may give the morph weights of a
     shared mesh to all of its nodes.
     """
     low, high = rig.vertices[:, 0].min(), rig.vertices[:, 0].max()
     step = SPACING * float(high - low)
-    pivot = np.asarray(rig.pivot, np.float64)
-    nodes, meshes, channels, samplers = [], [], [], []
+    nodes, roots, skins, meshes, channels, samplers = [], [], [], [], [], []
     clocks: dict[tuple[int, float], int] = {}
     for i, (motion, name) in enumerate(zip(motions, names, strict=True)):
         aside = np.array([(i - (len(motions) - 1) / 2) * step, 0.0, 0.0])
-        turning, shown = len(nodes), len(nodes) + 1
-        nodes.append({"name": f"{name} neck", "translation": (pivot + aside).tolist(), "children": [shown]})
-        nodes.append({"name": name, "translation": (-pivot).tolist(), "mesh": i})
+        shown, turning = neck.add(name, i, aside, nodes, roots, skins)
         meshes.append(
             {
                 "name": name,
@@ -232,7 +296,7 @@ def _scene(document: _Document, rig: Rig, primitive: dict, motions: Sequence[Mot
             samplers.append({"input": clocks[clock], "output": document.accessor(values), "interpolation": "LINEAR"})
     document.json |= {
         "scene": 0,
-        "scenes": [{"name": "Talker", "nodes": list(range(0, len(nodes), 2))}],
+        "scenes": [{"name": "Talker", "nodes": roots}],
         "nodes": nodes,
         "meshes": meshes,
         "materials": [
@@ -244,6 +308,8 @@ def _scene(document: _Document, rig: Rig, primitive: dict, motions: Sequence[Mot
         ],
         "animations": [{"name": "speech", "channels": channels, "samplers": samplers}],
     }
+    if skins:
+        document.json["skins"] = skins
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

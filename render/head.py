@@ -30,8 +30,13 @@ NOSTRIL = np.array([0.235, 0.095, 0.080])
 LIP = np.array([0.755, 0.415, 0.385])
 LINING = np.array([0.480, 0.160, 0.165])
 
-PIVOT = np.array([0.0, -75.0, -20.0])
-"""Where the head turns on the neck: about the second cervical vertebra, mm."""
+PIVOT = np.array([0.0, -90.0, -20.0])
+"""Where the head turns on the neck: about the third cervical vertebra, mm. Nods start higher and tilts lower; from
+here neither shears the neck."""
+
+NECK_BEND = (-94.0, -0.50), (-150.0, -0.25)
+"""Height y and slope dy/dz, at z = -20, of the planes between which the neck bends, mm: from below the occiput and
+the underside of the jaw down into the collar."""
 
 
 @dataclass
@@ -205,6 +210,14 @@ def landmarks(head: Sculpture) -> dict[str, np.ndarray]:
     }
 
 
+def head_weight(head: Sculpture) -> np.ndarray:
+    """How far each vertex goes with the head (V,) float32: clothes not at all, the neck ever less downwards."""
+    y, z = head.vertices[:, 1], head.vertices[:, 2]
+    top, bottom = (height + slope * (z + 20.0) for height, slope in NECK_BEND)
+    weight = np.where(head.of("skin"), smoothstep((y - bottom) / (top - bottom), 0.0, 1.0), 1.0)
+    return np.where(head.of("clothes"), 0.0, weight).astype(np.float32)
+
+
 def build_head() -> Rig:
     """The default Rig in metres. Deterministic: the same bytes at every call."""
     from render.head_shapes import shape_deltas
@@ -220,6 +233,7 @@ def build_head() -> Rig:
         colors=np.round(colors * 255).astype(np.uint8),
         pivot=(PIVOT / 1000).astype(np.float32),
         landmarks={key: value.astype(np.int32) for key, value in landmarks(head).items()},
+        head_weight=head_weight(head),
         parts={name: np.flatnonzero(head.part == k).astype(np.int32) for k, name in enumerate(head.names)},
     )
 

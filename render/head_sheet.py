@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ def coefficients(**weights: float) -> np.ndarray:
 
 
 def without_clothes(rig: Rig) -> Rig:
-    """The rig's head and neck alone: they fill a small picture better."""
+    """The rig's head and neck alone, which turn as one piece: they fill a small picture better."""
     keep = np.ones(len(rig.vertices), bool)
     keep[rig.parts.get("clothes", np.zeros(0, int))] = False
     number = np.cumsum(keep) - 1
@@ -84,6 +85,7 @@ def write_portrait(rig: Rig, path: str | Path, cell: tuple[int, int] = (300, 420
     """Write the neutral head from three sides, and six expressions, as a PNG."""
     from render.renderer import Renderer
 
+    rig = dataclasses.replace(rig, head_weight=None)  # the view goes round the bust, no head looks over its shoulder
     turns = {"front": 0.0, "three quarters": -0.6, "profile": -1.5}
     faces = ("AA", "OO", "smile", "surprise", "angry", "wink")
     poses = np.stack([coefficients()] * 3 + [coefficients(**EXPRESSIONS[name]) for name in faces])

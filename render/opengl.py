@@ -56,7 +56,7 @@ class HeadPainter:
     """Draws copies of one mesh. Every method runs in the context's thread.
 
     faces         : (F, 3) triangles, of which the first `closed` are a surface that nobody sees from inside
-    looks         : (V, 8) float32, sRGB colour and opacity, then a row of render.shading.materials
+    looks         : (V, 9) float32, sRGB colour and opacity, a row of render.shading.materials, the rig's head_weight
     heads         : number of copies
     width, height : pixels
     scale         : drawn pixels per shown pixel and axis
@@ -97,8 +97,9 @@ class HeadPainter:
             _attribute(0, 3, 12, 0)
             _attribute(1, 3, 12, 12 * len(looks))
             GL.glBindBuffer(GL.GL_ARRAY_BUFFER, static)
-            _attribute(2, 4, 32, 0)
-            _attribute(3, 4, 32, 16)
+            _attribute(2, 4, 36, 0)
+            _attribute(3, 4, 36, 16)
+            _attribute(4, 1, 36, 32)
             GL.glBindBuffer(GL.GL_ELEMENT_ARRAY_BUFFER, triangles)
         GL.glBindVertexArray(0)
         self._picture = self._framebuffer(self._size)
@@ -119,14 +120,16 @@ class HeadPainter:
 
     def draw(
         self,
-        models: Sequence[np.ndarray],
+        resting: np.ndarray,
+        turned: Sequence[np.ndarray],
         projection: np.ndarray,
         corners: Sequence[tuple[int, int]],
         view: tuple[int, int],
     ) -> np.ndarray:
         """The picture, (height, width, 3) uint8.
 
-        models     : one (4, 4) float32 per head, from the mesh's space to the camera's
+        resting    : (4, 4) float32, from the mesh's space to the camera's where head_weight is 0
+        turned     : one (4, 4) float32 per head, the same where head_weight is 1
         projection : (4, 4) float32, mirrored top to bottom: OpenGL reads the bottom row first, pictures the top row
         corners    : top left pixel (x, y) of each head's view; view : its size in pixels
         """
@@ -137,9 +140,10 @@ class HeadPainter:
         GL.glFrontFace(GL.GL_CW)  # mirroring top to bottom turns triangles round
         GL.glUseProgram(self._program)
         self._uniform("projection", projection)
-        for array, model, (x, y) in zip(self._heads, models, corners, strict=True):
+        self._uniform("resting", resting)
+        for array, model, (x, y) in zip(self._heads, turned, corners, strict=True):
             GL.glViewport(*(self._scale * pixels for pixels in (x, y, *view)))
-            self._uniform("model", model)
+            self._uniform("turned", model)
             GL.glBindVertexArray(array)
             GL.glEnable(GL.GL_CULL_FACE)  # the far side of skin and hair is a quarter of the work
             GL.glDrawElements(GL.GL_TRIANGLES, self._closed, GL.GL_UNSIGNED_INT, None)

@@ -71,7 +71,7 @@ class Renderer:
         self._incidence = incidence(rig.faces, len(rig.vertices))
         self._projection, self._distance = self._camera()
         opengl, self._context = _opengl()
-        looks = np.hstack([rig.colors.astype(np.float32) / 255, materials(rig)])
+        looks = np.hstack([rig.colors.astype(np.float32) / 255, materials(rig), rig.head_weight[:, None]])
         self._painter = self._context.submit(
             opengl.HeadPainter, *closed_first(rig), looks, takes, width, height, supersampling, background(height)
         ).result()
@@ -128,19 +128,17 @@ class Renderer:
 
     def _draw(self, painter, coefficients: np.ndarray, head: np.ndarray) -> np.ndarray:
         """Runs in the context's thread."""
-        models = []
         for take, vertices in enumerate(self.rig.pose(coefficients)):
             painter.move(take, vertices, vertex_normals(vertices, self.rig.faces, self._incidence))
-        for rotation in rotation_matrices(head):
-            model = np.eye(4, dtype=np.float32)
-            model[:3, :3] = rotation
-            model[:3, 3] = self.rig.pivot - rotation @ self.rig.pivot - self._center
-            model[2, 3] -= self._distance
-            models.append(model)
+        resting = np.eye(4, dtype=np.float32)
+        resting[:3, 3] = -self._center - (0, 0, self._distance)
+        turned = np.tile(resting, (self.takes, 1, 1))
+        turned[:, :3, :3] = rotation_matrices(head)
+        turned[:, :3, 3] += self.rig.pivot - turned[:, :3, :3] @ self.rig.pivot
         # Twice as wide as the cell, so that a shoulder may pass its edge instead of being cut off there.
         wide, high = self.layout.view
         corners = [(x - wide // 2, y) for x, y in map(self.layout.corner, range(self.takes))]
-        picture = painter.draw(models, self._projection, corners, (2 * (wide // 2) + wide, high))
+        picture = painter.draw(resting, turned, self._projection, corners, (2 * (wide // 2) + wide, high))
         for patch in self._overlay:
             patch.lay_over(picture)
         return picture

@@ -25,14 +25,16 @@ touch of 0.3 mm."""
 class Rig:
     """A face that coefficients can move. Metres; +X to the face's own left, +Y up, +Z out of the face.
 
-    vertices  : (V, 3) float32, the neutral head
-    faces     : (F, 3) int32, triangles, counter-clockwise seen from outside
-    deltas    : (52, V, 3) float32, one row per name in talker.motion.ARKIT_NAMES
-    colors    : (V, 4) uint8 RGBA vertex colours
-    pivot     : (3,) float32, the point of the neck about which the head turns
-    landmarks : name -> (n,) int32 vertex indices; "inner_lip_upper" and "inner_lip_lower" are
-                matching rows along the middle third of the lips' inner edge
-    parts     : name -> (n,) int32 vertex indices ("skin", "lips", "teeth_upper", ...)
+    vertices    : (V, 3) float32, the neutral head
+    faces       : (F, 3) int32, triangles, counter-clockwise seen from outside
+    deltas      : (52, V, 3) float32, one row per name in talker.motion.ARKIT_NAMES
+    colors      : (V, 4) uint8 RGBA vertex colours
+    pivot       : (3,) float32, the point of the neck about which the head turns
+    landmarks   : name -> (n,) int32 vertex indices; "inner_lip_upper" and "inner_lip_lower" are
+                  matching rows along the middle third of the lips' inner edge
+    parts       : name -> (n,) int32 vertex indices ("skin", "lips", "teeth_upper", ...)
+    head_weight : (V,) float32 in [0, 1], how far a vertex goes with the head: 1 on the head, 0 on the
+                  shoulders, in between on the neck. All ones unless given: the rig turns as one piece
     """
 
     vertices: np.ndarray
@@ -43,6 +45,11 @@ class Rig:
     landmarks: dict[str, np.ndarray] = field(default_factory=dict)
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     name: str = "default"
+    head_weight: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.head_weight is None:
+            object.__setattr__(self, "head_weight", np.ones(len(self.vertices), np.float32))
 
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
         """Blend weights that the shapes get: coefficients (..., 52) -> (..., 52) float32 in [0, 1].
@@ -70,6 +77,22 @@ class Rig:
         moved = weights @ np.ascontiguousarray(self.deltas).reshape(len(ARKIT_NAMES), -1)
         moved += self.vertices.reshape(-1)
         return moved.reshape(*weights.shape[:-1], -1, 3)
+
+    def turn(self, vertices: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """Posed vertices after head rotation: (..., V, 3) metres, head (..., 3) radians -> (..., V, 3).
+
+        Linear blend skinning (Magnenat-Thalmann et al. 1988) of two joints, the resting bust and the head:
+        v' = v + w (R (v - pivot) + pivot - v), w = head_weight. The one definition of how a head turns; the
+        renderer's shader and the skin in a GLB do the same.
+        """
+        turned = (vertices - self.pivot) @ rotation_matrices(head).swapaxes(-1, -2) + self.pivot
+        return vertices + self.head_weight[:, None] * (turned - vertices)
+
+    def turn_normals(self, normals: np.ndarray, head: np.ndarray) -> np.ndarray:
+        """Normals of posed vertices after head rotation, of length one: as turn, without the pivot."""
+        turned = normals @ rotation_matrices(head).swapaxes(-1, -2)
+        blended = normals + self.head_weight[:, None] * (turned - normals)
+        return blended / np.maximum(np.linalg.norm(blended, axis=-1, keepdims=True), 1e-20)
 
 
 def rotation_matrices(head: np.ndarray) -> np.ndarray:
@@ -113,6 +136,7 @@ def save_rig(rig: Rig, path: str | Path) -> None:
         "deltas": np.asarray(rig.deltas, np.float32),
         "colors": np.asarray(rig.colors, np.uint8),
         "pivot": np.asarray(rig.pivot, np.float32),
+        "head_weight": np.asarray(rig.head_weight, np.float32),
         "names": np.array(ARKIT_NAMES),
         "name": np.array(rig.name),
     }
@@ -139,6 +163,7 @@ def load_rig(path: str | Path) -> Rig:
             **{key: stored[key] for key in ("vertices", "faces", "deltas", "colors", "pivot")},
             **groups,
             name=str(stored["name"]),
+            head_weight=stored.get("head_weight"),  # files without one hold rigs that turn as one piece
         )
         consistent = named == ARKIT_NAMES and _is_consistent(rig)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
@@ -160,7 +185,9 @@ def _is_consistent(rig: Rig) -> bool:
         and rig.deltas.shape == (len(ARKIT_NAMES), count, 3)
         and rig.colors.shape == (count, 4)
         and rig.pivot.shape == (3,)
+        and rig.head_weight.shape == (count,)
         and bool(np.isfinite(rig.vertices).all() and np.isfinite(rig.deltas).all() and np.isfinite(rig.pivot).all())
+        and bool((rig.head_weight >= 0).all() and (rig.head_weight <= 1).all())
         and all(i.size == 0 or (i.min() >= 0 and i.max() < count) for i in indices)
     )
 

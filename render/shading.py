@@ -31,13 +31,16 @@ layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 normal;
 layout(location = 2) in vec4 color;
 layout(location = 3) in vec4 material;
-uniform mat4 model;
+layout(location = 4) in float head_weight;
+uniform mat4 resting;
+uniform mat4 turned;
 uniform mat4 projection;
 out vec3 at;
 out vec3 n;
 out vec3 albedo;
 flat out vec3 finish;
 void main() {
+    mat4 model = resting + head_weight * (turned - resting);  // Rig.turn
     vec4 p = model * vec4(position, 1.0);
     at = p.xyz;
     n = mat3(model) * normal;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,14 @@ def ball_rig() -> Rig:
         parts={"skin": np.arange(len(skin), dtype=np.int32), "lips": rows.reshape(-1).astype(np.int32)},
         name="ball",
     )
+
+
+@pytest.fixture(scope="session")
+def bust_rig(ball_rig) -> Rig:
+    """The ball as a bust: its upper half goes with the head, its lowest fifth rests, what is between bends."""
+    share = np.clip((ball_rig.vertices[:, 1] + 0.6 * RADIUS) / (0.6 * RADIUS), 0, 1)
+    weight = (share * share * (3 - 2 * share)).astype(np.float32)
+    return dataclasses.replace(ball_rig, head_weight=weight, name="bust")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""GLB: read back by pygltflib and trimesh, a viewer would see what Rig.pose and rotation_matrices compute."""
+"""GLB: read back by pygltflib and trimesh, a viewer would see what Rig.pose and Rig.turn compute."""
 
 import numpy as np
 import pygltflib
@@ -7,12 +7,12 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from render.gltf import linear_colors, quaternions, write_glb
-from render.rig import rotation_matrices
+from render.rig import default_rig, rotation_matrices
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 
-DTYPES = {5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-COLUMNS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
+DTYPES = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COLUMNS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 class Reader:
@@ -54,43 +54,128 @@ class Reader:
                 return self.accessor(sampler.input)[:, 0], self.accessor(sampler.output)
         raise KeyError((node, path))
 
+    def placed(self, frame: int) -> list[np.ndarray]:
+        """Global transforms (4, 4) of all nodes at a frame, by walking down from the scene's roots (glTF 3.5.3)."""
+        places = [None] * len(self.gltf.nodes)
+        todo = [(index, np.eye(4)) for index in self.gltf.scenes[self.gltf.scene].nodes]
+        animation = self.gltf.animations[0]
+        turns = {
+            channel.target.node: self.accessor(animation.samplers[channel.sampler].output)[frame]
+            for channel in animation.channels
+            if channel.target.path == "rotation"
+        }
+        while todo:
+            index, above = todo.pop()
+            node = self.gltf.nodes[index]
+            own = np.eye(4)
+            own[:3, 3] = node.translation or 0
+            if index in turns:
+                own[:3, :3] = Rotation.from_quat(turns[index]).as_matrix()
+            assert places[index] is None, "a node hangs in one place"
+            places[index] = above @ own
+            todo += [(child, places[index]) for child in node.children or []]
+        return places
+
+    def transforms(self, name: str, frame: int) -> np.ndarray:
+        """What a viewer multiplies each vertex of a head with at a frame, (V, 4, 4): its node's transform, or, in a
+        skin, the joints' instead (glTF 3.7.3.3)."""
+        places = self.placed(frame)
+        (index,) = [i for i, node in enumerate(self.gltf.nodes) if node.name == name]
+        node = self.gltf.nodes[index]
+        attributes = self.gltf.meshes[node.mesh].primitives[0].attributes
+        count = self.gltf.accessors[attributes.POSITION].count
+        if node.skin is None:
+            return np.tile(places[index], (count, 1, 1))
+        skin = self.gltf.skins[node.skin]
+        inverse = self.accessor(skin.inverseBindMatrices).reshape(-1, 4, 4).swapaxes(1, 2)
+        joints = np.stack([places[joint] @ bind for joint, bind in zip(skin.joints, inverse, strict=True)])
+        weights = self.accessor(attributes.WEIGHTS_0).astype(np.float64)
+        return np.einsum("vj,vjab->vab", weights, joints[self.accessor(attributes.JOINTS_0)])
+
     def vertices(self, name: str, frame: int) -> np.ndarray:
-        """Where a viewer puts the vertices of a head at a frame: morph targets, then the nodes' transforms."""
+        """Where a viewer puts the vertices of a head at a frame: morph targets, then transforms."""
         nodes = {node.name: node for node in self.gltf.nodes}
         primitive = self.gltf.meshes[nodes[name].mesh].primitives[0]
         _, weights = self.channel(name, "weights")
         weights = weights.reshape(-1, len(ARKIT_NAMES))[frame]
         posed = self.accessor(primitive.attributes.POSITION).astype(np.float64)
         for weight, target in zip(weights, primitive.targets, strict=True):
-            posed = posed + weight * self.accessor(target["POSITION"])
-        turn = Rotation.from_quat(self.channel(f"{name} neck", "rotation")[1][frame])
-        return turn.apply(posed + nodes[name].translation) + nodes[f"{name} neck"].translation
+            if weight:
+                posed = posed + weight * self.accessor(target["POSITION"])
+        return np.einsum("vab,vb->va", self.transforms(name, frame), np.pad(posed, ((0, 0), (0, 1)), constant_values=1))[:, :3]
+
+    def normals(self, name: str, frame: int) -> np.ndarray:
+        """Where the normals of a head without morphs point at a frame."""
+        nodes = {node.name: node for node in self.gltf.nodes}
+        normals = self.accessor(self.gltf.meshes[nodes[name].mesh].primitives[0].attributes.NORMAL)
+        turned = np.einsum("vab,vb->va", self.transforms(name, frame)[:, :3, :3], normals)
+        return turned / np.linalg.norm(turned, axis=1, keepdims=True)
+
+
+@pytest.fixture(params=["as one piece", "with a neck"])
+def rig(request, ball_rig, bust_rig):
+    return ball_rig if request.param == "as one piece" else bust_rig
 
 
 @pytest.fixture
-def comparison(ball_rig, motions, tmp_path) -> Reader:
-    write_glb(ball_rig, motions, tmp_path / "comparison.glb")
+def comparison(rig, motions, tmp_path) -> Reader:
+    write_glb(rig, motions, tmp_path / "comparison.glb")
     return Reader(tmp_path / "comparison.glb")
 
 
-def test_a_viewer_shows_what_the_rig_computes(comparison, ball_rig, motions):
+def test_a_viewer_shows_what_the_rig_computes(comparison, rig, motions):
     for take, motion in enumerate(motions):
-        aside = np.array([(take - 1) * 1.25 * np.ptp(ball_rig.vertices[:, 0]), 0, 0])
+        aside = np.array([(take - 1) * 1.25 * np.ptp(rig.vertices[:, 0]), 0, 0])
         for frame in (0, 5, 11):
-            turned = (ball_rig.pose(motion.coefficients[frame]) - ball_rig.pivot) @ rotation_matrices(
-                motion.head[frame]
-            ).T
-            np.testing.assert_allclose(
-                comparison.vertices(f"Take {take + 1}", frame), turned + ball_rig.pivot + aside, atol=2e-6
-            )
+            turned = rig.turn(rig.pose(motion.coefficients[frame]), motion.head[frame])
+            np.testing.assert_allclose(comparison.vertices(f"Take {take + 1}", frame), turned + aside, atol=2e-6)
 
 
-def test_the_animation_is_the_blend_weights_at_the_frame_rate(comparison, ball_rig, motions):
+def test_a_viewer_shows_the_default_head_as_the_rig_computes_it(tmp_path, rng):
+    rig = default_rig()
+    head = np.array([[0, 0, 0], [0.4, 0.3, -0.25], [-0.4, -0.3, 0.25]], np.float32)
+    coefficients = rng.uniform(0, 1, (3, 52)).astype(np.float32)
+    coefficients[0] = 0
+    write_glb(rig, [Motion(coefficients, head), Motion(0 * coefficients, head)], tmp_path / "two.glb")
+    viewer = Reader(tmp_path / "two.glb")
+    aside = np.array([0.625 * np.ptp(rig.vertices[:, 0]), 0, 0])
+    for frame in range(3):
+        turned = rig.turn(rig.pose(coefficients[frame]), head[frame])
+        np.testing.assert_allclose(viewer.vertices("Take 1", frame), turned - aside, atol=1e-5)
+        resting = viewer.vertices("Take 2", frame)[rig.parts["clothes"]]
+        np.testing.assert_allclose(resting, rig.vertices[rig.parts["clothes"]] + aside, atol=1e-6)
+        expected = rig.turn_normals(viewer.normals("Take 2", 0), head[frame])
+        np.testing.assert_allclose(viewer.normals("Take 2", frame), expected, atol=1e-5)
+
+
+def test_a_neck_is_a_skin_of_two_joints_for_each_take(comparison, rig):
+    gltf = comparison.gltf
+    skinned = (rig.head_weight < 1).any()
+    assert len(gltf.skins) == (3 if skinned else 0)
+    if not skinned:
+        assert gltf.meshes[0].primitives[0].attributes.JOINTS_0 is None
+        return
+    attributes = gltf.meshes[0].primitives[0].attributes
+    joints, weights = comparison.accessor(attributes.JOINTS_0), comparison.accessor(attributes.WEIGHTS_0)
+    assert joints.dtype == np.uint8 and (joints[weights == 0] == 0).all(), "the format names joint 0 where none acts"
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=2e-7)
+    np.testing.assert_allclose((weights * (joints == 1)).sum(axis=1), rig.head_weight, atol=1e-7)
+    taken = [joint for skin in gltf.skins for joint in skin.joints]
+    assert len(set(taken)) == 6, "each take has joints of its own"
+    assert len({skin.inverseBindMatrices for skin in gltf.skins}) == 1
+    roots = gltf.scenes[0].nodes
+    for take, skin in enumerate(gltf.skins):
+        assert [gltf.nodes[joint].name for joint in skin.joints] == [f"Take {take + 1} neck_base", f"Take {take + 1} head"]
+        shown = [i for i, node in enumerate(gltf.nodes) if node.skin == take]
+        assert shown[0] in roots and gltf.nodes[shown[0]].translation is None, "a viewer ignores where it stands"
+
+
+def test_the_animation_is_the_blend_weights_at_the_frame_rate(comparison, rig, motions):
     for take, motion in enumerate(motions):
         times, weights = comparison.channel(f"Take {take + 1}", "weights")
         np.testing.assert_allclose(times, np.arange(12) / 30, atol=1e-6)
-        np.testing.assert_array_equal(weights.reshape(12, 52), ball_rig.weights(motion.coefficients))
-    corrected = ball_rig.weights(motions[0].coefficients) != motions[0].coefficients
+        np.testing.assert_array_equal(weights.reshape(12, 52), rig.weights(motion.coefficients))
+    corrected = rig.weights(motions[0].coefficients) != motions[0].coefficients
     assert corrected[:, ARKIT_INDEX["mouthClose"]].any(), "the correction of mouthClose is in the file"
 
 
@@ -100,27 +185,27 @@ def test_every_shape_has_its_arkit_name_and_a_target(comparison):
         assert len(mesh.primitives[0].targets) == len(mesh.weights) == 52
 
 
-def test_takes_share_their_geometry_but_not_their_mesh(comparison, ball_rig, motions, tmp_path):
+def test_takes_share_their_geometry_but_not_their_mesh(comparison, rig, motions, tmp_path):
     meshes = comparison.gltf.meshes
     assert len(meshes) == 3
     first = meshes[0].primitives[0]
     for mesh in meshes:
         (primitive,) = mesh.primitives
         assert primitive.targets == first.targets and vars(primitive.attributes) == vars(first.attributes)
-    write_glb(ball_rig, motions[:1], tmp_path / "one.glb")
+    write_glb(rig, motions[:1], tmp_path / "one.glb")
     one, three = ((tmp_path / name).stat().st_size for name in ("one.glb", "comparison.glb"))
     moving = 12 * (52 + 4) * 4
     assert three - one < 2 * (moving + 4000), "a further take costs its motion and its names"
 
 
-def test_morphed_normals_are_those_of_the_moved_mesh(comparison, ball_rig):
+def test_morphed_normals_are_those_of_the_moved_mesh(comparison, rig):
     primitive = comparison.gltf.meshes[0].primitives[0]
     target = primitive.targets[ARKIT_INDEX["browInnerUp"]]
     normals = comparison.accessor(primitive.attributes.NORMAL) + comparison.accessor(target["NORMAL"])
     moved = trimesh.Trimesh(
-        ball_rig.vertices + ball_rig.deltas[ARKIT_INDEX["browInnerUp"]], ball_rig.faces, process=False
+        rig.vertices + rig.deltas[ARKIT_INDEX["browInnerUp"]], rig.faces, process=False
     )
-    skin = np.flatnonzero(ball_rig.deltas[ARKIT_INDEX["browInnerUp"]].any(axis=1))
+    skin = np.flatnonzero(rig.deltas[ARKIT_INDEX["browInnerUp"]].any(axis=1))
     # trimesh weighs by angle, the exporter by area: on a regular ball they differ by a degree or two.
     assert ((normals * moved.vertex_normals).sum(axis=1)[skin] > 0.995).all()
 
@@ -134,7 +219,8 @@ def test_quaternions_turn_as_the_matrices_and_never_jump(rng):
     assert np.abs(np.diff(q, axis=0)).max() < 0.1, "neighbours have one sign, or a viewer turns the long way round"
 
 
-def test_trimesh_loads_the_scene(comparison, ball_rig, tmp_path):
+def test_trimesh_loads_the_scene(ball_rig, motions, tmp_path):
+    write_glb(ball_rig, motions, tmp_path / "comparison.glb")
     scene = trimesh.load(tmp_path / "comparison.glb")
     assert sorted(scene.geometry) == ["Take 1", "Take 2", "Take 3"]
     for mesh in scene.geometry.values():
@@ -144,14 +230,14 @@ def test_trimesh_loads_the_scene(comparison, ball_rig, tmp_path):
     assert np.ptp(scene.bounds[:, 0]) == pytest.approx(3.5 * wide, rel=1e-3), "two gaps of 1.25 and one width"
 
 
-def test_colours_are_linear_light(ball_rig, comparison):
+def test_colours_are_linear_light(rig, comparison):
     """Middle grey 188 of sRGB is half the light; black, white and opacity stay."""
     colors = np.array([[0, 188, 255, 255], [10, 128, 64, 128]], np.uint8)
     linear = linear_colors(colors) / 65535
     np.testing.assert_allclose(linear[0], [0, 0.5029, 1, 1], atol=1e-3)
     np.testing.assert_allclose(linear[1], [0.00304, 0.21586, 0.05127, 128 / 255], atol=1e-4)
     primitive = comparison.gltf.meshes[0].primitives[0]
-    np.testing.assert_array_equal(comparison.accessor(primitive.attributes.COLOR_0), linear_colors(ball_rig.colors))
+    np.testing.assert_array_equal(comparison.accessor(primitive.attributes.COLOR_0), linear_colors(rig.colors))
 
 
 def test_bounds_and_alignment_are_what_the_format_demands(comparison):

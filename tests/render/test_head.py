@@ -7,7 +7,7 @@ from render.head import build_head
 from render.head_shapes import GAZE
 from render.head_sheet import coefficients
 from render.head_surface import EYE_CENTER, EYE_RADIUS
-from render.rig import DEFAULT_RIG_PATH, lip_aperture, load_rig
+from render.rig import DEFAULT_RIG_PATH, lip_aperture, load_rig, rotation_matrices
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
 MM = 1e-3
@@ -55,6 +55,8 @@ def test_shipped_file_is_what_the_code_builds(rig):
     np.testing.assert_allclose(shipped.vertices, rig.vertices, atol=1e-6)
     np.testing.assert_array_equal(shipped.faces, rig.faces)
     np.testing.assert_allclose(shipped.deltas, rig.deltas, atol=2e-5)
+    np.testing.assert_array_equal(shipped.pivot, rig.pivot)
+    np.testing.assert_allclose(shipped.head_weight, rig.head_weight, atol=1e-5)
     assert set(shipped.parts) == set(rig.parts) and set(shipped.landmarks) == set(rig.landmarks)
 
 
@@ -235,3 +237,70 @@ def test_no_triangle_of_lips_and_lids_is_turned_over(rig):
     lids = skin & (from_eye < 1) & (middle[:, 2] > 40) & (np.linalg.norm(np.abs(middle) * [1, 0, 1] + middle * [0, 1, 0] - EYE_CENTER, axis=1) > EYE_RADIUS + 1.6)
     assert lids.sum() > 150
     assert (normals[lids, 2] > 0).mean() > 0.98
+
+
+TURNS = np.array([[y, p, r] for y in (-0.4, 0, 0.4) for p in (-0.3, 0, 0.3) for r in (-0.25, 0, 0.25)], np.float32)
+"""As far as a talking head turns, rad."""
+
+
+def test_the_head_turns_the_neck_bends_and_the_clothes_rest(rig):
+    weight, y = rig.head_weight, rig.vertices[:, 1] / MM
+    np.testing.assert_array_equal(weight[rig.parts["clothes"]], 0)
+    for part in set(rig.parts) - {"clothes", "skin"}:
+        np.testing.assert_array_equal(weight[rig.parts[part]], 1, err_msg=part)
+    skin = rig.parts["skin"]
+    np.testing.assert_array_equal(weight[skin[y[skin] > -65]], 1, err_msg="face and ears")
+    chin = skin[(rig.vertices[skin, 2] > 0.055)]
+    np.testing.assert_array_equal(weight[chin], 1, err_msg="the jaw's underside")
+    np.testing.assert_array_equal(weight[skin[y[skin] < -164]], 0)
+    np.testing.assert_array_equal(weight, weight[mirror_of(rig)])
+    a, b = np.concatenate([rig.faces[:, [0, 1]], rig.faces[:, [1, 2]]]).T
+    slope = np.abs(weight[a] - weight[b]) / np.maximum(np.linalg.norm(rig.vertices[a] - rig.vertices[b], axis=1), 1e-9)
+    assert slope[np.isin(a, skin)].max() < 1.5 / 0.040, "as even as a smooth ramp over 40 mm or more can be"
+
+
+def test_a_turned_neck_stays_inside_the_collar(rig):
+    """What lies near the collar's crest stays inside it at every turn, and what lies below it rests."""
+    collar, skin = rig.vertices[rig.parts["clothes"]], rig.vertices[rig.parts["skin"]]
+    weight = rig.head_weight[rig.parts["skin"]]
+    turned = rig.turn(rig.vertices[None], TURNS)[:, rig.parts["skin"]]
+
+    def around(points):
+        """Direction seen from the neck's axis (rad), and distance from it (m)."""
+        flat = points[..., [0, 2]] - (0, -0.020)
+        return np.arctan2(flat[..., 0], flat[..., 1]), np.linalg.norm(flat, axis=-1)
+
+    direction, distance = around(collar)
+    columns = np.linspace(-np.pi, np.pi, 49)
+    crest = np.array([
+        near[collar[near, 1].argmax()]
+        for near in (np.flatnonzero(np.cos(direction - column) > np.cos(0.1)) for column in columns)
+    ])
+
+    def above_and_inside(points):
+        """Metres above the crest on that side, and nearer than it to the neck's axis."""
+        side, out = around(points)
+        return points[..., 1] - np.interp(side, columns, collar[crest, 1]), np.interp(side, columns, distance[crest]) - out
+
+    above, _ = above_and_inside(skin)
+    turned_above, inside = above_and_inside(turned)
+    near = (np.abs(turned_above) < 4 * MM) & (skin[:, 2] < 0.04)
+    assert near.sum(axis=1).min() > 40
+    assert inside[near].min() > 2 * MM
+    assert weight[above < -8 * MM].max() < 0.002 and (above < -8 * MM).sum() > 100
+
+
+def test_turning_neither_tears_nor_folds_the_neck(rig):
+    """Edges of the neck keep their length within bounds, and triangles their side, at the widest turns."""
+    bending = (rig.head_weight > 0) & (rig.head_weight < 1)
+    edges = np.concatenate([rig.faces[:, [0, 1]], rig.faces[:, [1, 2]], rig.faces[:, [2, 0]]])
+    edges = edges[bending[edges].any(axis=1)]
+    length = np.linalg.norm(np.diff(rig.vertices[edges], axis=1)[:, 0], axis=1)
+    faces = rig.faces[bending[rig.faces].any(axis=1)]
+    resting, share = triangle_normals(rig.vertices.astype(float), faces), rig.head_weight[faces].mean(axis=1)[:, None]
+    for head, rotation in zip(TURNS, rotation_matrices(TURNS), strict=True):
+        turned = rig.turn(rig.vertices, head).astype(float)
+        stretch = np.linalg.norm(np.diff(turned[edges], axis=1)[:, 0], axis=1) / length
+        assert 0.2 < stretch.min() and stretch.max() < 2.2
+        outside = resting + share * (resting @ rotation.T - resting)
+        assert (np.sum(triangle_normals(turned, faces) * outside, axis=1) > 0).all(), "no triangle turns over"

@@ -64,6 +64,28 @@ def test_lips_show_where_the_camera_sees_them_and_follow_the_head(ball_rig):
         assert expected[0] > 330, "yaw > 0 turns to the face's own left, which is the viewer's right"
 
 
+def test_the_shader_bends_the_neck_as_the_rig_defines(bust_rig, monkeypatch):
+    """A picture of a turned head is the picture of vertices and normals that the rig has turned before."""
+    coefficients, head = np.zeros((2, 52), np.float32), np.array([[0.4, 0.3, 0.25], [-0.4, -0.3, 0.1]], np.float32)
+    coefficients[:, ARKIT_INDEX["jawOpen"]] = 0.5
+    still = np.zeros((2, 3), np.float32)
+    with Renderer(bust_rig, takes=2, width=640, height=360) as renderer:
+        resting, shown = renderer.frame(coefficients, still), renderer.frame(coefficients, head)
+        move = renderer._painter.move
+
+        def turned(take, vertices, normals):
+            length = np.linalg.norm(normals, axis=1, keepdims=True)
+            move(take, bust_rig.turn(vertices, head[take]), length * bust_rig.turn_normals(normals, head[take]))
+
+        monkeypatch.setattr(renderer._painter, "move", turned)
+        expected = renderer.frame(coefficients, still)
+    apart = np.abs(shown.astype(int) - expected).max(axis=2)
+    assert (apart > 3).mean() < 1e-3, "rounding may move an edge by a pixel"
+    assert (np.abs(shown.astype(int) - resting).max(axis=2) > 3).mean() > 0.02
+    shoulders = np.flatnonzero(drawn(resting).any(axis=1))[-8:]
+    np.testing.assert_array_equal(drawn(shown)[shoulders], drawn(resting)[shoulders])
+
+
 def test_an_open_jaw_moves_the_lower_lip_down_by_what_the_rig_says(ball_rig):
     opened = np.zeros((1, 52), np.float32)
     opened[0, ARKIT_INDEX["jawOpen"]] = 1

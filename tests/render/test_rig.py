@@ -58,6 +58,45 @@ def test_rotation_turns_the_way_the_names_say():
     assert (roll @ left_ear)[1] > 0.2, "roll > 0 raises the face's own left side"
 
 
+def test_a_rig_turns_as_one_piece_unless_it_has_weights(ball_rig):
+    """For each vertex what a rotation about the pivot is: distances to the pivot stay, all move by R."""
+    np.testing.assert_array_equal(ball_rig.head_weight, 1)
+    turn = Rotation.from_euler("YXZ", [0.4, 0.3, -0.2])
+    expected = turn.apply(ball_rig.vertices - ball_rig.pivot) + ball_rig.pivot
+    turned = ball_rig.turn(ball_rig.vertices, np.array([0.4, 0.3, -0.2]))
+    np.testing.assert_allclose(turned, expected, atol=1e-7)
+    assert turned.dtype == np.float32
+
+
+def test_a_neck_bends_from_the_resting_shoulders_to_the_turning_head(bust_rig, rng):
+    """w R v + (1 - w) v with scipy's rotations, for several frames at once."""
+    head = rng.uniform(-0.5, 0.5, (4, 3))
+    posed = bust_rig.pose(rng.uniform(0, 1, (4, 52)))
+    turned = bust_rig.turn(posed, head)
+    w = bust_rig.head_weight[:, None]
+    assert (w == 0).any() and (w == 1).any() and ((w > 0.2) & (w < 0.8)).any()
+    for k, turn in enumerate(Rotation.from_euler("YXZ", head)):
+        with_head = turn.apply(posed[k] - bust_rig.pivot) + bust_rig.pivot
+        np.testing.assert_allclose(turned[k], w * with_head + (1 - w) * posed[k], atol=1e-7)
+        np.testing.assert_array_equal(turned[k][w[:, 0] == 0], posed[k][w[:, 0] == 0])
+        np.testing.assert_allclose(bust_rig.turn(posed[k], head[k]), turned[k], atol=1e-7)
+
+
+def test_normals_turn_with_their_vertices_and_have_length_one(bust_rig, rng):
+    normals = rng.normal(size=bust_rig.vertices.shape)
+    head = np.array([0.4, -0.3, 0.25])
+    turned = bust_rig.turn_normals(normals, head)
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=1), 1, atol=1e-6)
+    unit = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    resting, moving = bust_rig.head_weight == 0, bust_rig.head_weight == 1
+    np.testing.assert_allclose(turned[resting], unit[resting], atol=1e-6)
+    np.testing.assert_allclose(turned[moving], Rotation.from_euler("YXZ", head).apply(unit[moving]), atol=1e-6)
+    between = ~resting & ~moving
+    cosine = (turned * unit).sum(axis=1)
+    turn = Rotation.from_euler("YXZ", head).apply(unit)
+    assert (cosine >= (turn * unit).sum(axis=1) - 1e-6)[between].all(), "the neck turns less than the head"
+
+
 def test_lip_aperture_is_the_distance_between_the_inner_lips(ball_rig):
     frames = np.stack(
         [coefficients(), coefficients(jawOpen=0.5), coefficients(jawOpen=1.0), coefficients(jawOpen=0.6, mouthClose=0.6)]
@@ -79,19 +118,28 @@ def test_lip_aperture_needs_lips(ball_rig):
         lip_aperture(dataclasses.replace(ball_rig, landmarks={}), np.zeros((1, 52)))
 
 
-def test_a_rig_survives_its_file_and_the_file_is_the_same_every_time(ball_rig, tmp_path):
-    save_rig(ball_rig, tmp_path / "a.npz")
-    save_rig(ball_rig, tmp_path / "b.npz")
+def test_a_rig_survives_its_file_and_the_file_is_the_same_every_time(bust_rig, tmp_path):
+    save_rig(bust_rig, tmp_path / "a.npz")
+    save_rig(bust_rig, tmp_path / "b.npz")
     again = load_rig(tmp_path / "a.npz")
-    for name in ("vertices", "faces", "deltas", "colors", "pivot"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(ball_rig, name))
-    assert again.name == "ball"
+    for name in ("vertices", "faces", "deltas", "colors", "pivot", "head_weight"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(bust_rig, name))
+    assert again.name == "bust"
     for group in ("landmarks", "parts"):
-        assert getattr(again, group).keys() == getattr(ball_rig, group).keys()
-        for key, indices in getattr(ball_rig, group).items():
+        assert getattr(again, group).keys() == getattr(bust_rig, group).keys()
+        for key, indices in getattr(bust_rig, group).items():
             np.testing.assert_array_equal(getattr(again, group)[key], indices)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
+
+
+def test_a_file_without_head_weight_holds_a_rig_that_turns_as_one_piece(bust_rig, tmp_path):
+    path = tmp_path / "head.npz"
+    save_rig(bust_rig, path)
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files if key != "head_weight"}
+    np.savez(path, **arrays)
+    np.testing.assert_array_equal(load_rig(path).head_weight, np.ones(len(bust_rig.vertices), np.float32))
 
 
 def test_a_missing_head_says_how_to_build_it(tmp_path):
@@ -99,7 +147,7 @@ def test_a_missing_head_says_how_to_build_it(tmp_path):
         load_rig(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "text", "index beyond the vertices", "not a number", "no pivot"])
+@pytest.mark.parametrize("damage", ["truncated", "text", "index beyond the vertices", "not a number", "no pivot", "weight above one"])
 def test_a_broken_head_is_refused(ball_rig, tmp_path, damage):
     path = tmp_path / "head.npz"
     save_rig(ball_rig, path)
@@ -114,6 +162,8 @@ def test_a_broken_head_is_refused(ball_rig, tmp_path, damage):
             arrays["faces"][0, 0] = len(ball_rig.vertices)
         elif damage == "not a number":
             arrays["deltas"][3, 0, 0] = np.nan
+        elif damage == "weight above one":
+            arrays["head_weight"][5] = 1.5
         else:
             del arrays["pivot"]
         np.savez(path, **arrays)
