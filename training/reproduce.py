@@ -54,7 +54,7 @@ def reproduce_checkpoints(
     data, runs : folders for corpus and features, and for the runs
     out        : folder of the checkpoints
     unlabelled : npz of MFCCs for the encoder's second round
-    processes  : how many trainers share the CPU's cores (or the GPUs)
+    processes  : how many trainers work side by side, one a GPU
     """
     out, corpus = out.resolve(), data / "corpus"
     _run("corpus", "--speech", speech.resolve(), "--out", corpus.resolve())
@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder for corpus and features (data)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (runs)")
     parser.add_argument("--out", type=Path, default=CHECKPOINTS, help="folder of the checkpoints (checkpoints)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="trainers that share the cores (all)")
+    parser.add_argument("--processes", type=int, default=1, help="trainers side by side, one a GPU (1: best on a CPU)")
 
 
 def run(args: argparse.Namespace) -> None:
