@@ -239,6 +239,7 @@ def build_head() -> Rig:
 
 
 def main() -> None:
+    """Build the head, write its file, and draw the pictures that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m render.head", description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=DEFAULT_RIG_PATH, help="where the head is written (default: %(default)s)")
     parser.add_argument("--sheet", type=Path, help="also draw every shape into this PNG")
