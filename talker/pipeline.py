@@ -15,7 +15,7 @@ from talker.errors import TalkerError
 from talker.identity import Match
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.motion import FPS
-from talker.samplers import SAMPLERS, take_generators
+from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.takes import Takes
 from talker.windows import windowed
 
@@ -153,13 +153,12 @@ class Talker:
         sampler = SAMPLERS[self.denoiser.config.sampler]
         generators = take_generators(seed, takes)
         shape = (takes, len(features.frames), self.denoiser.channels)
-        noise = torch.stack([torch.randn(shape[1:], generator=generator) for generator in generators])
         options = {} if eta is None else {"eta": eta}
         with torch.inference_mode():
             clean = sampler(
                 windowed(self.denoiser), shape, self.denoiser.schedule,
                 self.denoiser.condition(features.frames, match.name), steps,
-                generator=generators, noise=noise.to(self.device),
+                generator=generators, noise=draw_noise(shape, generators).to(self.device),
                 callback=lambda done, count: report("sample", done / count), **options,
             )  # fmt: skip
             coefficients, head = self.denoiser.to_motion(clean)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from talker.checkpoints import load_tensors, save_checkpoint
+from talker.checkpoints import load_checkpoint, load_tensors, save_checkpoint
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
 from talker.motion import LIP_REGION
@@ -84,14 +84,10 @@ class EncoderTrainer(Trainer):
 
 def load_round(folder: Path, speakers: int) -> EncoderObjective:
     """An encoder with its heads, as EncoderTrainer exported them. TalkerError when they are missing."""
-    from safetensors.torch import load_file
-
     objective = EncoderObjective(speakers)
     for part, place in (("encoder", CHECKPOINT_FOLDER), ("heads", "heads")):
-        path = folder / place / "model.safetensors"
-        if not path.is_file():
-            raise TalkerError(f"{folder} holds no finished encoder; train the first round again.")
-        load_tensors(objective.model[part], load_file(path), path)
+        _, tensors = load_checkpoint(folder / place)
+        load_tensors(objective.model[part], tensors, folder / place)
     return objective
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from talker.atomic import whole_file
+from talker.checkpoints import CONFIG_FILE, RECIPE_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
 from talker.pipeline import CHECKPOINTS
 from training.recipe import load_recipe
@@ -35,13 +36,12 @@ def _run(*words: str | Path, processes: int = 1) -> None:
 
 def ship(source: Path, target: Path, **config: object) -> None:
     """Copy a run's checkpoint over a shipped one, with what config.json says of it; the card stays."""
-    target.mkdir(parents=True, exist_ok=True)
-    values = json.loads((source / "config.json").read_text()) | config
-    (source / "config.json").write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    for name in ("config.json", "model.safetensors", "recipe.yaml"):
-        temporary = target / f".{name}"
-        shutil.copyfile(source / name, temporary)
-        os.replace(temporary, target / name)
+    values = load_config(source) | config
+    contents = {name: (source / name).read_bytes() for name in (WEIGHTS_FILE, RECIPE_FILE)}
+    contents[CONFIG_FILE] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    for name, content in contents.items():
+        with whole_file(target / name) as temporary:
+            temporary.write_bytes(content)
 
 
 def reproduce_checkpoints(
