@@ -56,6 +56,7 @@ def without_clothes(rig: Rig) -> Rig:
         vertices=rig.vertices[keep], faces=number[rig.faces[keep[rig.faces].all(1)]].astype(np.int32),
         deltas=rig.deltas[:, keep], colors=rig.colors[keep], pivot=rig.pivot,
         parts={name: index for name, index in chosen.items() if len(index)}, name=rig.name,
+        correctives=rig.correctives, corrective_deltas=rig.corrective_deltas[:, keep],
     )
 
 

@@ -1,10 +1,10 @@
-"""Rig: a neutral head and what each of the 52 ARKit shapes adds to it."""
+"""Rig: a neutral head, what each of the 52 ARKit shapes adds to it, and what mends their combinations."""
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,26 @@ touch of 0.3 mm."""
 
 
 @dataclass(frozen=True)
+class Corrective:
+    """One more row of deltas, for poses that the sum of the shapes gets wrong (Lewis et al., "Practice and Theory
+    of Blendshape Facial Models", 2014, section 3.4).
+
+    name   : of its morph target in a GLB
+    shapes : ARKit names that set its weight. Of one shape with weight w it is 4 w (1 - w), 1 half-way and 0 at
+             both ends: the straight path becomes an arc. Of several it is their weights' product: 0 as long as
+             one of them is not there, 1 when all are.
+    """
+
+    name: str
+    shapes: tuple[str, ...]
+
+    def weight(self, weights: np.ndarray) -> np.ndarray:
+        """Of shapes' weights (..., 52) in [0, 1] -> (...) in [0, 1]."""
+        own = weights[..., [ARKIT_INDEX[name] for name in self.shapes]]
+        return 4 * own[..., 0] * (1 - own[..., 0]) if len(self.shapes) == 1 else own.prod(axis=-1)
+
+
+@dataclass(frozen=True)
 class Rig:
     """A face that coefficients can move. Metres; +X to the face's own left, +Y up, +Z out of the face.
 
@@ -35,6 +55,8 @@ class Rig:
     parts       : name -> (n,) int32 vertex indices ("skin", "lips", "teeth_upper", ...)
     head_weight : (V,) float32 in [0, 1], how far a vertex goes with the head: 1 on the head, 0 on the
                   shoulders, in between on the neck. All ones unless given: the rig turns as one piece
+    correctives : K of them, none unless given
+    corrective_deltas : (K, V, 3) float32, one row per corrective
     """
 
     vertices: np.ndarray
@@ -46,16 +68,32 @@ class Rig:
     parts: dict[str, np.ndarray] = field(default_factory=dict)
     name: str = "default"
     head_weight: np.ndarray | None = None
+    correctives: tuple[Corrective, ...] = ()
+    corrective_deltas: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.head_weight is None:
             object.__setattr__(self, "head_weight", np.ones(len(self.vertices), np.float32))
+        if self.corrective_deltas is None:
+            object.__setattr__(self, "corrective_deltas", np.zeros((0, *self.vertices.shape), np.float32))
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """All that is blended, (52 + K, V, 3) float32: the shapes' deltas, then the correctives'."""
+        if not self.correctives:
+            return np.ascontiguousarray(self.deltas)
+        return np.concatenate([self.deltas, self.corrective_deltas])
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Names (52 + K) of the rows of targets."""
+        return (*ARKIT_NAMES, *(corrective.name for corrective in self.correctives))
 
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
-        """Blend weights that the shapes get: coefficients (..., 52) -> (..., 52) float32 in [0, 1].
+        """Blend weights that the targets get: coefficients (..., 52) -> (..., 52 + K) float32 in [0, 1].
 
         The one place where combinations are corrected; pictures, GLB export and metrics all use it.
-        mouthClose is kept at or below jawOpen + MOUTH_CLOSE_SLACK.
+        mouthClose is kept at or below jawOpen + MOUTH_CLOSE_SLACK; the correctives' weights follow from that.
         """
         weights = np.clip(np.asarray(coefficients, np.float32), 0.0, 1.0)
         if weights.shape[-1] != len(ARKIT_NAMES):
@@ -66,7 +104,13 @@ class Rig:
         close = ARKIT_INDEX["mouthClose"]
         limit = weights[..., ARKIT_INDEX["jawOpen"]] + np.float32(MOUTH_CLOSE_SLACK)
         weights[..., close] = np.minimum(weights[..., close], limit)
-        return weights
+        return self.with_correctives(weights)
+
+    def with_correctives(self, weights: np.ndarray) -> np.ndarray:
+        """Weights of all targets from those of the shapes alone, whatever these are: (..., 52) -> (..., 52 + K)."""
+        if not self.correctives:
+            return weights
+        return np.concatenate([weights, np.stack([c.weight(weights) for c in self.correctives], axis=-1)], axis=-1)
 
     def pose(self, coefficients: np.ndarray) -> np.ndarray:
         """Vertices in metres, before head rotation: coefficients (..., 52) -> (..., V, 3) float32.
@@ -74,7 +118,7 @@ class Rig:
         One matrix product for all frames. Long motions need 12 V bytes a frame: pose them in pieces.
         """
         weights = self.weights(coefficients)
-        moved = weights @ np.ascontiguousarray(self.deltas).reshape(len(ARKIT_NAMES), -1)
+        moved = weights @ self.targets.reshape(len(self.targets), -1)
         moved += self.vertices.reshape(-1)
         return moved.reshape(*weights.shape[:-1], -1, 3)
 
@@ -121,7 +165,7 @@ def lip_aperture(rig: Rig, coefficients: np.ndarray) -> np.ndarray:
         message = f"The rig '{rig.name}' has no landmark {missing}; use one that names its inner lips."
         raise TalkerError(message) from None
     gap = rig.vertices[upper] - rig.vertices[lower]
-    gap_deltas = (rig.deltas[:, upper] - rig.deltas[:, lower]).reshape(len(ARKIT_NAMES), -1)
+    gap_deltas = (rig.targets[:, upper] - rig.targets[:, lower]).reshape(len(rig.targets), -1)
     weights = rig.weights(coefficients)
     gaps = (weights @ gap_deltas).reshape(*weights.shape[:-1], -1, 3) + gap
     return np.linalg.norm(gaps, axis=-1).mean(axis=-1)
@@ -140,6 +184,12 @@ def save_rig(rig: Rig, path: str | Path) -> None:
         "names": np.array(ARKIT_NAMES),
         "name": np.array(rig.name),
     }
+    if rig.correctives:
+        arrays |= {
+            "corrective_deltas": np.asarray(rig.corrective_deltas, np.float32),
+            "corrective_names": np.array([corrective.name for corrective in rig.correctives]),
+            "corrective_shapes": np.array([" ".join(corrective.shapes) for corrective in rig.correctives]),
+        }
     for group, indices in (("landmarks", rig.landmarks), ("parts", rig.parts)):
         arrays |= {f"{group}/{key}": np.asarray(value, np.int32) for key, value in indices.items()}
     with whole_file(path) as temporary, temporary.open("wb") as file:
@@ -159,11 +209,14 @@ def load_rig(path: str | Path) -> Rig:
             group: {key.split("/", 1)[1]: value for key, value in stored.items() if key.startswith(f"{group}/")}
             for group in ("landmarks", "parts")
         }
+        correctives = zip(stored.get("corrective_names", ()), stored.get("corrective_shapes", ()), strict=True)
         rig = Rig(
             **{key: stored[key] for key in ("vertices", "faces", "deltas", "colors", "pivot")},
             **groups,
             name=str(stored["name"]),
             head_weight=stored.get("head_weight"),  # files without one hold rigs that turn as one piece
+            correctives=tuple(Corrective(str(name), tuple(str(shapes).split())) for name, shapes in correctives),
+            corrective_deltas=stored.get("corrective_deltas"),
         )
         consistent = named == ARKIT_NAMES and _is_consistent(rig)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
@@ -183,10 +236,12 @@ def _is_consistent(rig: Rig) -> bool:
         and rig.faces.ndim == 2
         and rig.faces.shape[1] == 3
         and rig.deltas.shape == (len(ARKIT_NAMES), count, 3)
+        and rig.corrective_deltas.shape == (len(rig.correctives), count, 3)
+        and all(corrective.shapes and set(corrective.shapes) <= set(ARKIT_NAMES) for corrective in rig.correctives)
         and rig.colors.shape == (count, 4)
         and rig.pivot.shape == (3,)
         and rig.head_weight.shape == (count,)
-        and bool(np.isfinite(rig.vertices).all() and np.isfinite(rig.deltas).all() and np.isfinite(rig.pivot).all())
+        and bool(np.isfinite(rig.vertices).all() and np.isfinite(rig.targets).all() and np.isfinite(rig.pivot).all())
         and bool((rig.head_weight >= 0).all() and (rig.head_weight <= 1).all())
         and all(i.size == 0 or (i.min() >= 0 and i.max() < count) for i in indices)
     )

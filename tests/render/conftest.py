@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from render.rig import Rig
+from render.rig import Corrective, Rig
 from talker.audio import SAMPLE_RATE, Speech
 from talker.identity import Match
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
@@ -82,6 +82,17 @@ def bust_rig(ball_rig) -> Rig:
     share = np.clip((ball_rig.vertices[:, 1] + 0.6 * RADIUS) / (0.6 * RADIUS), 0, 1)
     weight = (share * share * (3 - 2 * share)).astype(np.float32)
     return dataclasses.replace(ball_rig, head_weight=weight, name="bust")
+
+
+@pytest.fixture(scope="session")
+def corrective_rig(ball_rig) -> Rig:
+    """The ball with two correctives: the lower lip swings 5 mm forward on its way down, and brows that rise over
+    an open mouth rise half as far."""
+    deltas = np.zeros((2, len(ball_rig.vertices), 3), np.float32)
+    deltas[0, ball_rig.deltas[ARKIT_INDEX["jawOpen"]].any(axis=1), 2] = 0.005
+    deltas[1] = -0.5 * ball_rig.deltas[ARKIT_INDEX["browInnerUp"]]
+    correctives = Corrective("jawOpen_half", ("jawOpen",)), Corrective("jawOpen_browInnerUp", ("jawOpen", "browInnerUp"))
+    return dataclasses.replace(ball_rig, correctives=correctives, corrective_deltas=deltas, name="corrective")
 
 
 @pytest.fixture

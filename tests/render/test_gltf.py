@@ -97,7 +97,7 @@ class Reader:
         nodes = {node.name: node for node in self.gltf.nodes}
         primitive = self.gltf.meshes[nodes[name].mesh].primitives[0]
         _, weights = self.channel(name, "weights")
-        weights = weights.reshape(-1, len(ARKIT_NAMES))[frame]
+        weights = weights.reshape(-1, len(primitive.targets))[frame]
         posed = self.accessor(primitive.attributes.POSITION).astype(np.float64)
         for weight, target in zip(weights, primitive.targets, strict=True):
             if weight:
@@ -112,9 +112,9 @@ class Reader:
         return turned / np.linalg.norm(turned, axis=1, keepdims=True)
 
 
-@pytest.fixture(params=["as one piece", "with a neck"])
-def rig(request, ball_rig, bust_rig):
-    return ball_rig if request.param == "as one piece" else bust_rig
+@pytest.fixture(params=["ball_rig", "bust_rig", "corrective_rig"])
+def rig(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
@@ -174,15 +174,16 @@ def test_the_animation_is_the_blend_weights_at_the_frame_rate(comparison, rig, m
     for take, motion in enumerate(motions):
         times, weights = comparison.channel(f"Take {take + 1}", "weights")
         np.testing.assert_allclose(times, np.arange(12) / 30, atol=1e-6)
-        np.testing.assert_array_equal(weights.reshape(12, 52), rig.weights(motion.coefficients))
-    corrected = rig.weights(motions[0].coefficients) != motions[0].coefficients
+        np.testing.assert_array_equal(weights.reshape(12, -1), rig.weights(motion.coefficients))
+    corrected = rig.weights(motions[0].coefficients)[:, :52] != motions[0].coefficients
     assert corrected[:, ARKIT_INDEX["mouthClose"]].any(), "the correction of mouthClose is in the file"
 
 
-def test_every_shape_has_its_arkit_name_and_a_target(comparison):
+def test_every_shape_has_its_arkit_name_and_a_target_and_correctives_follow(comparison, rig):
     for mesh in comparison.gltf.meshes:
-        assert mesh.extras["targetNames"] == list(ARKIT_NAMES)
-        assert len(mesh.primitives[0].targets) == len(mesh.weights) == 52
+        assert mesh.extras["targetNames"][:52] == list(ARKIT_NAMES)
+        assert mesh.extras["targetNames"][52:] == [corrective.name for corrective in rig.correctives]
+        assert len(mesh.primitives[0].targets) == len(mesh.weights) == 52 + len(rig.correctives)
 
 
 def test_takes_share_their_geometry_but_not_their_mesh(comparison, rig, motions, tmp_path):
@@ -194,7 +195,7 @@ def test_takes_share_their_geometry_but_not_their_mesh(comparison, rig, motions,
         assert primitive.targets == first.targets and vars(primitive.attributes) == vars(first.attributes)
     write_glb(rig, motions[:1], tmp_path / "one.glb")
     one, three = ((tmp_path / name).stat().st_size for name in ("one.glb", "comparison.glb"))
-    moving = 12 * (52 + 4) * 4
+    moving = 12 * (len(rig.targets) + 4) * 4
     assert three - one < 2 * (moving + 4000), "a further take costs its motion and its names"
 
 
@@ -208,6 +209,22 @@ def test_morphed_normals_are_those_of_the_moved_mesh(comparison, rig):
     skin = np.flatnonzero(rig.deltas[ARKIT_INDEX["browInnerUp"]].any(axis=1))
     # trimesh weighs by angle, the exporter by area: on a regular ball they differ by a degree or two.
     assert ((normals * moved.vertex_normals).sum(axis=1)[skin] > 0.995).all()
+
+
+def test_normals_are_right_where_a_corrective_acts(corrective_rig, tmp_path):
+    """Brows over an open mouth: the sum of the targets' normals is the normal of the corrected mesh."""
+    row = np.zeros((1, 52), np.float32)
+    row[0, [ARKIT_INDEX["jawOpen"], ARKIT_INDEX["browInnerUp"]]] = 1
+    write_glb(corrective_rig, [Motion(row, np.zeros((1, 3), np.float32))], tmp_path / "one.glb")
+    viewer = Reader(tmp_path / "one.glb")
+    primitive = viewer.gltf.meshes[0].primitives[0]
+    _, weights = viewer.channel("Take 1", "weights")
+    normals = viewer.accessor(primitive.attributes.NORMAL).astype(np.float64)
+    for weight, target in zip(weights, primitive.targets, strict=True):
+        normals += weight * viewer.accessor(target["NORMAL"])
+    moved = trimesh.Trimesh(corrective_rig.pose(row[0]), corrective_rig.faces, process=False)
+    crown = corrective_rig.vertices[:, 1] > 0.07
+    assert ((normals * moved.vertex_normals).sum(axis=1)[crown] > 0.995).all()
 
 
 def test_quaternions_turn_as_the_matrices_and_never_jump(rng):

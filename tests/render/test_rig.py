@@ -44,6 +44,35 @@ def test_pose_is_the_neutral_plus_the_weighted_deltas(ball_rig, rng):
     np.testing.assert_array_equal(ball_rig.pose(np.zeros(52)), ball_rig.vertices)
 
 
+def test_correctives_act_between_shapes_and_between_their_ends(corrective_rig):
+    """One shape's corrective is greatest half-way and gone at its ends; several shapes' is their product."""
+    frames = np.stack([coefficients(jawOpen=a, browInnerUp=b) for a, b in ((0, 1), (0.5, 0), (1, 0), (0.25, 0.8), (1, 1))])
+    weights = corrective_rig.weights(frames)
+    assert weights.shape == (5, 54)
+    assert corrective_rig.target_names[52:] == ("jawOpen_half", "jawOpen_browInnerUp")
+    np.testing.assert_allclose(weights[:, 52], [0, 1, 0, 0.75, 0], atol=1e-6)
+    np.testing.assert_allclose(weights[:, 53], [0, 0, 0, 0.2, 1], atol=1e-6)
+    posed = corrective_rig.pose(frames)
+    crown, lip = corrective_rig.vertices[:, 1].argmax(), corrective_rig.landmarks["inner_lip_lower"]
+    rise = posed[:, crown, 1] - corrective_rig.vertices[crown, 1]
+    np.testing.assert_allclose(rise, [0.010, 0, 0, 0.007, 0.005], atol=1e-6)
+    swing = (posed - corrective_rig.vertices)[:, lip, 2].mean(axis=1)
+    np.testing.assert_allclose(swing, [0, 0.005, 0, 0.00375, 0], atol=1e-6)
+    gap = [np.hypot(0.01, 0.005), 0.02]
+    np.testing.assert_allclose(lip_aperture(corrective_rig, frames[1:3]), gap, atol=1e-6, err_msg="metrics see them")
+
+
+def test_correctives_are_saved_with_the_rig(corrective_rig, tmp_path):
+    save_rig(corrective_rig, tmp_path / "head.npz")
+    loaded = load_rig(tmp_path / "head.npz")
+    assert loaded.correctives == corrective_rig.correctives
+    np.testing.assert_array_equal(loaded.targets, corrective_rig.targets)
+    unknown = (dataclasses.replace(corrective_rig.correctives[0], shapes=("jawOpened",)), corrective_rig.correctives[1])
+    save_rig(dataclasses.replace(corrective_rig, correctives=unknown), tmp_path / "head.npz")
+    with pytest.raises(TalkerError, match="broken"):
+        load_rig(tmp_path / "head.npz")
+
+
 def test_rotation_agrees_with_scipy(rng):
     head = rng.uniform(-1.2, 1.2, (50, 3))
     expected = Rotation.from_euler("YXZ", head).as_matrix()
