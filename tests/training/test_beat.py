@@ -117,6 +117,9 @@ def test_ten_utterances_split_seven_three_with_one_for_validation():
     assert counts == {"train": 6, "validation": 1, "heldout_utterance": 3}
     assert split == split_utterances(0, names[::-1])
     assert split != split_utterances(1, names)
+    more = split_utterances(0, [*names, *(f"v{k}" for k in range(40))])
+    assert split.items() <= more.items() and set(more.values()) == set(split.values())
+    assert all(more[f"v{k}"] == "train" for k in range(40))
 
 
 def test_heldout_speakers_are_of_both_sexes_and_do_not_depend_on_order():
