@@ -169,3 +169,12 @@ def test_an_interrupted_corpus_goes_on_and_ends_the_same(small_corpus):
     assert make_corpus(None, folder, seed=3, per_voice=10, performances=2, workers=2, limit=10) == content
     assert {p: p.read_bytes() for p in sorted(folder.glob("*/*.json"))} == files
     assert kept.stat().st_mtime_ns == stamp or kept.stem.rsplit("-", 1)[0] in {p.stem.rsplit("-", 1)[0] for p in lost}
+
+
+def test_corpus_of_fewer_performances_leaves_none_of_the_others(tmp_path):
+    if not shutil.which("flite"):
+        pytest.skip("flite is not installed")
+    many = make_corpus(None, tmp_path, seed=3, per_voice=1, performances=3, workers=1, limit=1)
+    assert len(list(tmp_path.glob("*/*.wav"))) == len(many["utterances"]) == 3
+    few = make_corpus(None, tmp_path, seed=3, per_voice=1, performances=1, workers=1, limit=1)
+    assert [path.stem for path in tmp_path.glob("*/*.wav")] == list(few["utterances"])
