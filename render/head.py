@@ -193,17 +193,20 @@ def sculpt() -> Sculpture:
 
 
 def landmarks(head: Sculpture) -> dict[str, np.ndarray]:
-    """Named vertex indices: matching rows on the lips' inner edge (middle third) and on the lids' margins."""
+    """Named vertex indices: matching rows on the lips' inner edge (its middle third, and as lip_contact all of it from
+    the right corner to the left one) and on the lids' margins."""
     row, half = head.mouth[head.contact], surface.MOUTH_COLUMNS
     upper, lower = row[: half + 1], row[half:][::-1]
     near = head.vertices[upper, 0] <= surface.MOUTH_HALF_WIDTH / 3 + 0.5
     left_upper, left_lower = upper[near], lower[near]
+    whole_upper, whole_lower = (np.concatenate([head.mirror[line[1:]][::-1], line]) for line in (upper, lower))
     margin, columns = head.eye[1], surface.EYE_COLUMNS
     lid_upper = margin[1:columns]
     lid_lower = margin[columns + 1:][::-1]
     return {
         "inner_lip_upper": np.concatenate([left_upper, head.mirror[left_upper[1:]]]),
         "inner_lip_lower": np.concatenate([left_lower, head.mirror[left_lower[1:]]]),
+        "lip_contact_upper": whole_upper, "lip_contact_lower": whole_lower,
         "mouth_corner_left": row[half:half + 1], "mouth_corner_right": head.mirror[row[half:half + 1]],
         "eye_upper_lid_left": lid_upper, "eye_lower_lid_left": lid_lower,
         "eye_upper_lid_right": head.mirror[lid_upper], "eye_lower_lid_right": head.mirror[lid_lower],
