@@ -7,7 +7,7 @@
 The left half is built (render.head_surface, render.head_parts) and mirrored, so that a Right shape
 is exactly the mirror image of its Left one. Proportions follow Farkas (1994), see
 render.head_surface; what every shape means follows Apple's ARFaceAnchor.BlendShapeLocation
-(render.head_shapes).
+(render.head_shapes, with render.head_correctives).
 """
 
 from __future__ import annotations
@@ -223,16 +223,20 @@ def head_weight(head: Sculpture) -> np.ndarray:
 
 def build_head() -> Rig:
     """The default Rig in metres. Deterministic: the same bytes at every call."""
+    from render.head_correctives import corrective_deltas
     from render.head_shapes import shape_deltas
 
     head = sculpt()
     deltas = shape_deltas(head)
+    correctives, corrections = corrective_deltas(head)
     colors = np.concatenate([np.clip(head.colors, 0, 1), np.ones((len(head.colors), 1))], 1)
     # half precision keeps the file small; 14 micrometres at the widest movement of 28 mm
     return Rig(
         vertices=(head.vertices / 1000).astype(np.float32),
         faces=head.faces.astype(np.int32),
         deltas=(deltas / 1000).astype(np.float16).astype(np.float32),
+        correctives=correctives,
+        corrective_deltas=(corrections / 1000).astype(np.float16).astype(np.float32),
         colors=np.round(colors * 255).astype(np.uint8),
         pivot=(PIVOT / 1000).astype(np.float32),
         landmarks={key: value.astype(np.int32) for key, value in landmarks(head).items()},
