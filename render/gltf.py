@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from render.blend import incidence, vertex_normals
 from render.rig import Rig
-from render.shading import incidence, vertex_normals
 from talker.atomic import whole_file
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion

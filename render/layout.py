@@ -99,10 +99,12 @@ class Layout:
         return patches
 
 
-def background(height: int) -> np.ndarray:
-    """Colours from the top row to the bottom row: (height, 3) float64 in [0, 1], sRGB."""
+def backdrop(width: int, height: int) -> np.ndarray:
+    """What is behind the heads: (height, width, 4) uint8, sRGB and opacity, a soft gradient from top to bottom."""
     blend = np.linspace(0, 1, height)[:, None] ** 0.8
-    return ((1 - blend) * np.array(BACKGROUND_TOP) + blend * np.array(BACKGROUND_BOTTOM)) / 255
+    rows = np.rint((1 - blend) * np.array(BACKGROUND_TOP) + blend * np.array(BACKGROUND_BOTTOM))
+    opaque = np.hstack([rows, np.full((height, 1), 255)]).astype(np.uint8)
+    return np.tile(opaque[:, None], (1, width, 1))
 
 
 def _text(text: str, font: ImageFont.ImageFont, plate: tuple[int, int, int, int] | None) -> Image.Image:

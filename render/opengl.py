@@ -1,4 +1,4 @@
-"""OpenGL: pyrender's off-screen context in a thread of its own, and the buffers that draw heads with it.
+"""OpenGL: one off-screen context in a thread of its own, and the buffers that draw heads with it.
 
 Importing this module picks the platform and loads OpenGL, so render.renderer imports it only when a picture
 is wanted. Raises ImportError, OSError or AttributeError where a machine has no OpenGL.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -22,12 +22,18 @@ import pyrender  # noqa: E402
 from OpenGL import GL  # noqa: E402
 from OpenGL.GL import shaders  # noqa: E402
 
-from render.shading import FRAGMENT_SHADER, VERTEX_SHADER  # noqa: E402
+from render.shaders import HEADS_AT_ONCE, PIXEL_LIT, VERTEX_LIT  # noqa: E402
+
+SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader", "basic render")
+"""What the names of rasterisers on the processor contain."""
 
 
 class Context:
     """The one context of the process. An OpenGL context belongs to a thread, while handlers of a web page run in
-    many: so it has its own thread, and all work for it is submitted there."""
+    many: so it has its own thread, and all work for it is submitted there.
+
+    rasteriser : what draws, in OpenGL's words ("llvmpipe (LLVM 15.0.6, 256 bits)")
+    """
 
     _lock = threading.Lock()
     _shared: Context | None = None
@@ -37,6 +43,7 @@ class Context:
         try:
             # Its size does not matter: heads are drawn into framebuffers of their own.
             self._offscreen = self.submit(pyrender.OffscreenRenderer, 16, 16).result()
+            self.rasteriser = self.submit(GL.glGetString, GL.GL_RENDERER).result().decode(errors="replace")
         except BaseException:
             self._thread.shutdown()
             raise
@@ -48,6 +55,11 @@ class Context:
                 cls._shared = cls()
             return cls._shared
 
+    @property
+    def on_processor(self) -> bool:
+        """Whether pictures are drawn by the processor, where every pixel costs."""
+        return any(name in self.rasteriser.lower() for name in SOFTWARE)
+
     def submit(self, call: Callable, *arguments) -> Future:
         return self._thread.submit(call, *arguments)
 
@@ -55,105 +67,104 @@ class Context:
 class HeadPainter:
     """Draws copies of one mesh. Every method runs in the context's thread.
 
-    faces         : (F, 3) triangles, of which the first `closed` are a surface that nobody sees from inside
-    looks         : (V, 9) float32, sRGB colour and opacity, a row of render.shading.materials, the rig's head_weight
-    heads         : number of copies
-    width, height : pixels
-    scale         : drawn pixels per shown pixel and axis
-    background    : (height, 3) sRGB colours in [0, 1] from the top row to the bottom row
+    vertices, normals : (V, 3) float32, which every head has until it is moved
+    faces             : (F, 3) triangles, of which the first `closed` are a surface that nobody sees from inside
+    looks             : (V, 8) float32, sRGB colour, the rig's head_weight, a row of render.shading.materials
+    heads             : number of copies
+    backdrop          : (height, width, 4) uint8, what is behind the heads, sRGB and opacity
+    scale             : drawn pixels per shown pixel and axis
+    lean              : light closed surfaces per vertex
+
+    A picture is drawn into one of two canvases, so that one can be read while the other is being drawn.
     """
+
+    CANVASES = 2
 
     def __init__(
         self,
+        vertices: np.ndarray,
+        normals: np.ndarray,
         faces: np.ndarray,
         closed: int,
         looks: np.ndarray,
         heads: int,
-        width: int,
-        height: int,
+        backdrop: np.ndarray,
         scale: int,
-        background: np.ndarray,
+        lean: bool,
     ) -> None:
-        self._size, self._scale = (width, height), scale
-        self._large = (width * scale, height * scale)
-        self._closed, self._indices = 3 * closed, faces.size
+        self._size = backdrop.shape[1::-1]
+        self._large = (self._size[0] * scale, self._size[1] * scale)
+        self._heads, self._vertices = heads, len(vertices)
         self._buffers: list[int] = []
         self._framebuffers: list[int] = []
         self._renderbuffers: list[int] = []
-        self._heads: list[int] = []
-        self._moving: list[int] = []
-        self._program = shaders.compileProgram(
-            shaders.compileShader(VERTEX_SHADER, GL.GL_VERTEX_SHADER),
-            shaders.compileShader(FRAGMENT_SHADER, GL.GL_FRAGMENT_SHADER),
-            validate=False,  # validation wants a bound vertex array, and there is none yet
-        )
-        static = self._array(GL.GL_ARRAY_BUFFER, np.ascontiguousarray(looks, np.float32))
-        triangles = self._array(GL.GL_ELEMENT_ARRAY_BUFFER, np.ascontiguousarray(faces, np.uint32))
-        for _ in range(heads):
-            self._heads.append(GL.glGenVertexArrays(1))
-            GL.glBindVertexArray(self._heads[-1])
-            # Positions, then normals.
-            self._moving.append(self._array(GL.GL_ARRAY_BUFFER, np.zeros((2, len(looks), 3), np.float32)))
-            _attribute(0, 3, 12, 0)
-            _attribute(1, 3, 12, 12 * len(looks))
-            GL.glBindBuffer(GL.GL_ARRAY_BUFFER, static)
-            _attribute(2, 4, 36, 0)
-            _attribute(3, 4, 36, 16)
-            _attribute(4, 1, 36, 32)
-            GL.glBindBuffer(GL.GL_ELEMENT_ARRAY_BUFFER, triangles)
+        self._programs = [_program(VERTEX_LIT if lean else PIXEL_LIT), _program(PIXEL_LIT)]
+        self._triangles = [(0, closed), (closed, len(faces) - closed)]
+        self._array = GL.glGenVertexArrays(1)
+        GL.glBindVertexArray(self._array)
+        # All heads stand one after the other in each buffer, so that one call draws them.
+        self._moving = [self._buffer(GL.GL_ARRAY_BUFFER, np.tile(data, (heads, 1))) for data in (vertices, normals)]
+        for location, buffer in enumerate(self._moving):
+            GL.glBindBuffer(GL.GL_ARRAY_BUFFER, buffer)
+            _attribute(location, 3, 12, 0)
+        self._buffer(GL.GL_ARRAY_BUFFER, np.tile(looks, (heads, 1)))
+        _attribute(2, 4, 32, 0)
+        _attribute(3, 4, 32, 16)
+        self._buffer(GL.GL_ELEMENT_ARRAY_BUFFER, np.ascontiguousarray(faces, np.uint32))
         GL.glBindVertexArray(0)
+        self._canvases = [self._framebuffer(self._large, depth=True) for _ in range(self.CANVASES)]
         self._picture = self._framebuffer(self._size)
-        self._canvas = self._framebuffer(self._large, depth=True)
-        self._backdrop = self._framebuffer(self._large)
-        GL.glEnable(GL.GL_SCISSOR_TEST)
-        for row, color in enumerate(background):
-            GL.glScissor(0, row * scale, self._large[0], scale)
-            GL.glClearColor(*color, 1.0)
-            GL.glClear(GL.GL_COLOR_BUFFER_BIT)
-        GL.glDisable(GL.GL_SCISSOR_TEST)
+        self._backdrop = self._framebuffer(self._size)
+        self._paper(backdrop)
 
-    def move(self, head: int, vertices: np.ndarray, normals: np.ndarray) -> None:
-        """Give a head its positions and normals, both (V, 3) float32."""
-        GL.glBindBuffer(GL.GL_ARRAY_BUFFER, self._moving[head])
-        GL.glBufferSubData(GL.GL_ARRAY_BUFFER, 0, vertices.nbytes, np.ascontiguousarray(vertices))
-        GL.glBufferSubData(GL.GL_ARRAY_BUFFER, vertices.nbytes, normals.nbytes, np.ascontiguousarray(normals))
+    def move(self, blended: np.ndarray) -> None:
+        """Give the heads what moves: (heads, 2, M, 3) float32, positions and normals of their first M vertices."""
+        for head, arrays in enumerate(np.ascontiguousarray(blended, np.float32)):
+            for buffer, array in zip(self._moving, arrays, strict=True):
+                GL.glBindBuffer(GL.GL_ARRAY_BUFFER, buffer)
+                GL.glBufferSubData(GL.GL_ARRAY_BUFFER, 12 * self._vertices * head, array.nbytes, array)
 
     def draw(
-        self,
-        resting: np.ndarray,
-        turned: Sequence[np.ndarray],
-        projection: np.ndarray,
-        corners: Sequence[tuple[int, int]],
-        view: tuple[int, int],
-    ) -> np.ndarray:
-        """The picture, (height, width, 3) uint8.
+        self, canvas: int, resting: np.ndarray, turned: np.ndarray, projection: np.ndarray, cells: np.ndarray
+    ) -> None:
+        """Begin a picture on one of the canvases; it may not be finished when this returns.
 
         resting    : (4, 4) float32, from the mesh's space to the camera's where head_weight is 0
-        turned     : one (4, 4) float32 per head, the same where head_weight is 1
+        turned     : (heads, 4, 4) float32, the same where head_weight is 1
         projection : (4, 4) float32, mirrored top to bottom: OpenGL reads the bottom row first, pictures the top row
-        corners    : top left pixel (x, y) of each head's view; view : its size in pixels
+        cells      : (heads, 4) float32, scale in x and y, then shift, from the projection to the whole picture
         """
-        self._copy(self._backdrop, self._canvas, self._large, self._large)
-        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._canvas)
+        self._copy(self._backdrop, self._canvases[canvas], self._size, self._large)
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._canvases[canvas])
+        GL.glViewport(0, 0, *self._large)
         GL.glClear(GL.GL_DEPTH_BUFFER_BIT)
         GL.glEnable(GL.GL_DEPTH_TEST)
         GL.glFrontFace(GL.GL_CW)  # mirroring top to bottom turns triangles round
-        GL.glUseProgram(self._program)
-        self._uniform("projection", projection)
-        self._uniform("resting", resting)
-        for array, model, (x, y) in zip(self._heads, turned, corners, strict=True):
-            GL.glViewport(*(self._scale * pixels for pixels in (x, y, *view)))
-            self._uniform("turned", model)
-            GL.glBindVertexArray(array)
-            GL.glEnable(GL.GL_CULL_FACE)  # the far side of skin and hair is a quarter of the work
-            GL.glDrawElements(GL.GL_TRIANGLES, self._closed, GL.GL_UNSIGNED_INT, None)
-            GL.glDisable(GL.GL_CULL_FACE)
-            rest = ctypes.c_void_p(4 * self._closed)
-            GL.glDrawElements(GL.GL_TRIANGLES, self._indices - self._closed, GL.GL_UNSIGNED_INT, rest)
+        GL.glBindVertexArray(self._array)
+        placed = np.concatenate([turned[:, :3], cells[:, None]], axis=1).astype(np.float32)
+        for first in range(0, self._heads, HEADS_AT_ONCE):
+            group = placed[first : first + HEADS_AT_ONCE]
+            for program, triangles, closed in zip(self._programs, self._triangles, (True, False), strict=True):
+                # The far side of skin and hair is a quarter of the work.
+                (GL.glEnable if closed else GL.glDisable)(GL.GL_CULL_FACE)
+                GL.glUseProgram(program)
+                GL.glUniformMatrix4fv(GL.glGetUniformLocation(program, "projection"), 1, True, projection)
+                GL.glUniformMatrix4fv(GL.glGetUniformLocation(program, "resting"), 1, True, resting)
+                GL.glUniform1i(GL.glGetUniformLocation(program, "vertices"), self._vertices)
+                GL.glUniform1i(GL.glGetUniformLocation(program, "first"), first)
+                GL.glUniform4fv(GL.glGetUniformLocation(program, "heads"), 4 * len(group), group)
+                self._draw_heads(first, len(group), *triangles)
         GL.glBindVertexArray(0)
-        # Halving with a linear filter is the exact mean of each square of drawn pixels.
-        self._copy(self._canvas, self._picture, self._large, self._size)
-        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._picture)
+        GL.glFlush()
+
+    def read(self, canvas: int) -> np.ndarray:
+        """The picture on a canvas, (height, width, 3) uint8, once it is finished."""
+        source = self._canvases[canvas]
+        if self._large != self._size:
+            # Halving with a linear filter is the exact mean of each square of drawn pixels.
+            self._copy(source, self._picture, self._large, self._size)
+            source = self._picture
+        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, source)
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
         picture = np.empty((self._size[1], self._size[0], 3), np.uint8)
         GL.glReadPixels(0, 0, *self._size, GL.GL_RGB, GL.GL_UNSIGNED_BYTE, picture)
@@ -162,15 +173,44 @@ class HeadPainter:
     def delete(self) -> None:
         """Free everything."""
         for free, names in (
-            (GL.glDeleteVertexArrays, self._heads),
+            (GL.glDeleteVertexArrays, [self._array]),
             (GL.glDeleteBuffers, self._buffers),
             (GL.glDeleteFramebuffers, self._framebuffers),
             (GL.glDeleteRenderbuffers, self._renderbuffers),
         ):
             free(len(names), np.array(names, np.uint32))
-        GL.glDeleteProgram(self._program)
+        for program in self._programs:
+            GL.glDeleteProgram(program)
 
-    def _array(self, target: int, data: np.ndarray) -> int:
+    def _draw_heads(self, first: int, heads: int, triangle: int, triangles: int) -> None:
+        """One call for all heads: the same indices, each time from another vertex on."""
+        if triangles:
+            GL.glMultiDrawElementsBaseVertex(
+                GL.GL_TRIANGLES,
+                np.full(heads, 3 * triangles, np.int32),
+                GL.GL_UNSIGNED_INT,
+                (ctypes.c_void_p * heads)(*[12 * triangle] * heads),
+                heads,
+                np.arange(first, first + heads, dtype=np.int32) * self._vertices,
+            )
+
+    def _paper(self, backdrop: np.ndarray) -> None:
+        """Put the backdrop into its framebuffer, by way of a texture."""
+        texture, carrier = GL.glGenTextures(1), GL.glGenFramebuffers(1)
+        GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
+        GL.glTexImage2D(
+            GL.GL_TEXTURE_2D, 0, GL.GL_RGBA8, *self._size, 0, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE,
+            np.ascontiguousarray(backdrop),
+        )  # fmt: skip
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, carrier)
+        GL.glFramebufferTexture2D(GL.GL_FRAMEBUFFER, GL.GL_COLOR_ATTACHMENT0, GL.GL_TEXTURE_2D, texture, 0)
+        self._copy(carrier, self._backdrop, self._size, self._size)
+        GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, 0)
+        GL.glBindTexture(GL.GL_TEXTURE_2D, 0)
+        GL.glDeleteFramebuffers(1, [carrier])
+        GL.glDeleteTextures([texture])
+
+    def _buffer(self, target: int, data: np.ndarray) -> int:
         name = GL.glGenBuffers(1)
         self._buffers.append(name)
         GL.glBindBuffer(target, name)
@@ -192,15 +232,21 @@ class HeadPainter:
             GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, attachment, GL.GL_RENDERBUFFER, store)
         return name
 
-    def _uniform(self, name: str, matrix: np.ndarray) -> None:
-        GL.glUniformMatrix4fv(GL.glGetUniformLocation(self._program, name), 1, True, matrix)
-
     @staticmethod
     def _copy(source: int, target: int, size: tuple[int, int], to: tuple[int, int]) -> None:
         GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, source)
         GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, target)
         kind = GL.GL_NEAREST if size == to else GL.GL_LINEAR
         GL.glBlitFramebuffer(0, 0, *size, 0, 0, *to, GL.GL_COLOR_BUFFER_BIT, kind)
+
+
+def _program(sources: tuple[str, str]) -> int:
+    vertex, fragment = sources
+    return shaders.compileProgram(
+        shaders.compileShader(vertex, GL.GL_VERTEX_SHADER),
+        shaders.compileShader(fragment, GL.GL_FRAGMENT_SHADER),
+        validate=False,  # validation wants a bound vertex array, and there is none yet
+    )
 
 
 def _attribute(location: int, size: int, stride: int, offset: int) -> None:

@@ -1,21 +1,25 @@
-"""Renderer: takes side by side in one picture, off-screen, in pyrender's OpenGL context.
+"""Renderer: takes side by side in one picture, off-screen, in an OpenGL context of the process.
 
 pyrender rebuilds its meshes for every frame, which costs a quarter of a second for four heads on two
 cores. Here the topology, the colours and the materials go to OpenGL once; a frame moves positions and
-normals only, and one lean shader draws each head in its own cell. benchmarks/render.py measures both.
+normals only, of what shapes move only, and all heads are drawn together. Frames are blended some at a time,
+drawn in OpenGL's thread, and finished and encoded in the caller's. benchmarks/render.py measures it.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from render.layout import HEIGHT, WIDTH, Layout, background
+from render.antialiasing import smooth_edges
+from render.blend import Blend
+from render.layout import HEIGHT, WIDTH, Layout, backdrop
 from render.rig import Rig, rotation_matrices
-from render.shading import closed_first, incidence, materials, vertex_normals
+from render.shading import closed_first, materials
 from talker.errors import TalkerError
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, Motion
 
@@ -47,10 +51,17 @@ class Renderer:
     takes         : heads in a picture
     width, height : pixels
     captions      : one line per take; "Take 1", "Take 2", ... unless given
-    supersampling : drawn pixels per shown pixel and axis; 2 smooths edges and highlights, 1 is fastest
+    fine          : light every pixel and draw four for each one shown; False lights skin per vertex and smooths
+                    edges afterwards, at a third of the cost. True on a GPU and False without, unless given
 
     Raises TalkerError when the machine has no OpenGL.
     """
+
+    SUPERSAMPLING = 2
+    """Drawn pixels per shown pixel and axis of a fine picture."""
+
+    PIECE = 8
+    """Frames that are blended at once."""
 
     def __init__(
         self,
@@ -59,7 +70,7 @@ class Renderer:
         width: int = WIDTH,
         height: int = HEIGHT,
         captions: Sequence[str] | None = None,
-        supersampling: int = 2,
+        fine: bool | None = None,
     ) -> None:
         if takes < 1:
             raise TalkerError(f"{takes} takes cannot be drawn; ask for one or more.")
@@ -68,12 +79,23 @@ class Renderer:
         self._center, self._size = (low + high) / 2, high - low
         self.layout = Layout(takes, width, height, self._size[0] / self._size[1])
         self._overlay = self.layout.overlay(captions or [f"Take {i + 1}" for i in range(takes)])
-        self._incidence = incidence(rig.faces, len(rig.vertices))
         self._projection, self._distance = self._camera()
+        self._cells = self._places()
+        self._blend = Blend(rig)
         opengl, self._context = _opengl()
-        looks = np.hstack([rig.colors.astype(np.float32) / 255, materials(rig), rig.head_weight[:, None]])
+        triangles, closed = closed_first(rig)
+        self.fine = not self._context.on_processor if fine is None else fine
         self._painter = self._context.submit(
-            opengl.HeadPainter, *closed_first(rig), looks, takes, width, height, supersampling, background(height)
+            opengl.HeadPainter,
+            self._blend.vertices,
+            self._blend.normals,
+            self._blend.faces[triangles],
+            closed,
+            np.hstack([rig.colors[:, :3] / np.float32(255), rig.head_weight[:, None], materials(rig)])[self._blend.order],
+            takes,
+            backdrop(width, height),
+            self.SUPERSAMPLING if self.fine else 1,
+            not self.fine,
         ).result()
 
     def __enter__(self) -> Renderer:
@@ -93,67 +115,100 @@ class Renderer:
 
         coefficients : (takes, 52), head : (takes, 3) radians -> (height, width, 3) uint8, sRGB
         """
-        return self._begin(coefficients, head).result()
-
-    def frames(self, motions: Sequence[Motion]) -> Iterator[np.ndarray]:
-        """Pictures of motions played together, (height, width, 3) uint8 each; shorter ones hold their last frame.
-
-        The next picture is drawn in OpenGL's thread while the caller uses the last one.
-        """
-        if len(motions) != self.takes:
-            raise TalkerError(f"This renderer draws {self.takes} takes, and {len(motions)} motions were given.")
-        ahead: Future | None = None
-        for t in range(max(len(motion.coefficients) for motion in motions)):
-            rows = [(motion, min(t, len(motion.coefficients) - 1)) for motion in motions]
-            begun = self._begin(
-                np.stack([motion.coefficients[row] for motion, row in rows]),
-                np.stack([motion.head[row] for motion, row in rows]),
-            )
-            if ahead is not None:
-                yield ahead.result()
-            ahead = begun
-        if ahead is not None:
-            yield ahead.result()
-
-    def _begin(self, coefficients: np.ndarray, head: np.ndarray) -> Future:
         coefficients, head = np.asarray(coefficients, np.float32), np.asarray(head, np.float32)
         if coefficients.shape != (self.takes, len(ARKIT_NAMES)) or head.shape != (self.takes, len(HEAD_NAMES)):
             raise TalkerError(
                 f"A picture of {self.takes} takes needs coefficients ({self.takes}, {len(ARKIT_NAMES)}) and head "
                 f"({self.takes}, {len(HEAD_NAMES)}), not {coefficients.shape} and {head.shape}."
             )
+        painter = self._open()
+        self._context.submit(self._draw, painter, 0, self._blend(coefficients), self._turned(head))
+        return self._finish(self._context.submit(painter.read, 0).result())
+
+    def frames(self, motions: Sequence[Motion]) -> Iterator[np.ndarray]:
+        """Pictures of motions played together, (height, width, 3) uint8 each; shorter ones hold their last frame.
+
+        The next pictures are blended and drawn in threads of their own while the caller uses the last one; a few
+        are kept at most, however long the motions are.
+        """
+        if len(motions) != self.takes:
+            raise TalkerError(f"This renderer draws {self.takes} takes, and {len(motions)} motions were given.")
+        painter, drawn = self._open(), deque()
+        pieces = self._pieces(motions)
+        with ThreadPoolExecutor(1, thread_name_prefix="blend") as blender:
+            ahead = blender.submit(next, pieces, None)
+            canvas = 0
+            while (piece := ahead.result()) is not None:
+                ahead = blender.submit(next, pieces, None)
+                for blended, turned in zip(*piece, strict=True):
+                    self._context.submit(self._draw, painter, canvas, blended, turned)
+                    # A picture is read after the next one was begun, which the rasteriser's threads then work on.
+                    if drawn:
+                        drawn[-1] = self._context.submit(painter.read, drawn[-1])
+                    drawn.append(canvas)
+                    canvas = (canvas + 1) % painter.CANVASES
+                    if len(drawn) > 2:
+                        yield self._finish(drawn.popleft().result())
+            if drawn:
+                drawn[-1] = self._context.submit(painter.read, drawn[-1])
+            while drawn:
+                yield self._finish(drawn.popleft().result())
+
+    def _open(self):
         if self._painter is None:
             raise TalkerError("This renderer is closed; make a new one.")
-        return self._context.submit(self._draw, self._painter, coefficients, head)
+        return self._painter
 
-    def _draw(self, painter, coefficients: np.ndarray, head: np.ndarray) -> np.ndarray:
-        """Runs in the context's thread."""
-        for take, vertices in enumerate(self.rig.pose(coefficients)):
-            painter.move(take, vertices, vertex_normals(vertices, self.rig.faces, self._incidence))
+    def _pieces(self, motions: Sequence[Motion]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What moves, and where the heads are turned, of PIECE frames at a time: (n, takes, 2, M, 3), (n, takes, 4, 4)."""
+        for start in range(0, max(len(motion.coefficients) for motion in motions), self.PIECE):
+            rows = np.arange(start, min(start + self.PIECE, max(len(motion.coefficients) for motion in motions)))
+            held = [np.minimum(rows, len(motion.coefficients) - 1) for motion in motions]
+            coefficients = np.stack([motion.coefficients[row] for motion, row in zip(motions, held)], axis=1)
+            head = np.stack([motion.head[row] for motion, row in zip(motions, held)], axis=1)
+            yield self._blend(coefficients), self._turned(head)
+
+    def _turned(self, head: np.ndarray) -> np.ndarray:
+        """Where heads are before the camera: (..., 3) radians -> (..., 4, 4) float32."""
+        turned = np.tile(self._resting, (*head.shape[:-1], 1, 1))
+        turned[..., :3, :3] = rotation_matrices(head)
+        turned[..., :3, 3] += self.rig.pivot - turned[..., :3, :3] @ self.rig.pivot
+        return turned
+
+    @property
+    def _resting(self) -> np.ndarray:
         resting = np.eye(4, dtype=np.float32)
         resting[:3, 3] = -self._center - (0, 0, self._distance)
-        turned = np.tile(resting, (self.takes, 1, 1))
-        turned[:, :3, :3] = rotation_matrices(head)
-        turned[:, :3, 3] += self.rig.pivot - turned[:, :3, :3] @ self.rig.pivot
-        # Twice as wide as the cell, so that a shoulder may pass its edge instead of being cut off there.
-        wide, high = self.layout.view
-        corners = [(x - wide // 2, y) for x, y in map(self.layout.corner, range(self.takes))]
-        picture = painter.draw(resting, turned, self._projection, corners, (2 * (wide // 2) + wide, high))
+        return resting
+
+    def _draw(self, painter, canvas: int, blended: np.ndarray, turned: np.ndarray) -> None:
+        """Runs in the context's thread."""
+        painter.move(blended)
+        painter.draw(canvas, self._resting, turned, self._projection, self._cells)
+
+    def _finish(self, picture: np.ndarray) -> np.ndarray:
+        if not self.fine:
+            smooth_edges(picture)
         for patch in self._overlay:
             patch.lay_over(picture)
         return picture
 
+    def _places(self) -> np.ndarray:
+        """From the camera's picture of a head to its place in the whole one: (takes, 4), scale and shift in x, y."""
+        whole, view = np.array([self.layout.width, self.layout.height]), np.array(self.layout.view)
+        corners = np.array([self.layout.corner(take) for take in range(self.takes)])
+        shift = (2 * corners + view) / whole - 1
+        return np.hstack([np.broadcast_to(view / whole, shift.shape), shift]).astype(np.float32)
+
     def _camera(self) -> tuple[np.ndarray, float]:
-        """Projection (4, 4) to what _draw draws, mirrored top to bottom, and the metres at which a head just fills
-        its view."""
+        """Projection (4, 4) to a head's view, mirrored top to bottom, and the metres at which a head just fills it."""
         wide, high = self.layout.view
         aspect, focal = wide / high, 1 / np.tan(FIELD_OF_VIEW / 2)
-        drawn_aspect = (2 * (wide // 2) + wide) / high
         half = MARGIN * max(self._size[1], self._size[0] / aspect) / 2
         distance = float(half * focal + self._size[2] / 2)
         near, far = 0.4 * distance, 2.0 * distance
         projection = np.zeros((4, 4), np.float32)
-        projection[0, 0], projection[1, 1] = focal / drawn_aspect, -focal
+        projection[0, 0], projection[1, 1] = focal / aspect, -focal
         projection[2, 2:] = (far + near) / (near - far), 2 * far * near / (near - far)
         projection[3, 2] = -1
         return projection, distance

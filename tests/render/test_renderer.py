@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render.layout import LABEL, Layout, background
+from render.antialiasing import smooth_edges
+from render.blend import Blend, vertex_normals
+from render.layout import LABEL, Layout, backdrop
 from render.renderer import FIELD_OF_VIEW, Renderer
-from render.rig import rotation_matrices
-from render.shading import MOUTH_DARKENING_DEPTH, MOUTH_LIGHT, closed_first, incidence, materials, vertex_normals
+from render.rig import default_rig, rotation_matrices
+from render.shading import MOUTH_DARKENING_DEPTH, MOUTH_LIGHT, closed_first, materials
 from talker.errors import TalkerError
-from talker.motion import ARKIT_INDEX
+from talker.motion import ARKIT_INDEX, Motion
 
 STILL = np.zeros((1, 52), np.float32), np.zeros((1, 3), np.float32)
 
@@ -64,20 +66,24 @@ def test_lips_show_where_the_camera_sees_them_and_follow_the_head(ball_rig):
         assert expected[0] > 330, "yaw > 0 turns to the face's own left, which is the viewer's right"
 
 
-def test_the_shader_bends_the_neck_as_the_rig_defines(bust_rig, monkeypatch):
-    """A picture of a turned head is the picture of vertices and normals that the rig has turned before."""
+@pytest.mark.parametrize("fine", [True, False])
+def test_the_shader_bends_the_neck_as_the_rig_defines(bust_rig, fine, monkeypatch):
+    """A picture of turned heads is the picture of vertices and normals that the rig has turned before."""
     coefficients, head = np.zeros((2, 52), np.float32), np.array([[0.4, 0.3, 0.25], [-0.4, -0.3, 0.1]], np.float32)
     coefficients[:, ARKIT_INDEX["jawOpen"]] = 0.5
     still = np.zeros((2, 3), np.float32)
-    with Renderer(bust_rig, takes=2, width=640, height=360) as renderer:
+
+    def turned(coefficients):
+        """All vertices and normals, turned, in the place of those that shapes move."""
+        vertices = bust_rig.pose(coefficients)
+        normals = np.stack([vertex_normals(v, bust_rig.faces) for v in vertices])
+        both = np.stack([bust_rig.turn(vertices, head), bust_rig.turn_normals(normals, head)], axis=1)
+        return both[:, :, order]
+
+    with Renderer(bust_rig, takes=2, width=640, height=360, fine=fine) as renderer:
         resting, shown = renderer.frame(coefficients, still), renderer.frame(coefficients, head)
-        move = renderer._painter.move
-
-        def turned(take, vertices, normals):
-            length = np.linalg.norm(normals, axis=1, keepdims=True)
-            move(take, bust_rig.turn(vertices, head[take]), length * bust_rig.turn_normals(normals, head[take]))
-
-        monkeypatch.setattr(renderer._painter, "move", turned)
+        order = renderer._blend.order
+        monkeypatch.setattr(renderer, "_blend", turned)
         expected = renderer.frame(coefficients, still)
     apart = np.abs(shown.astype(int) - expected).max(axis=2)
     assert (apart > 3).mean() < 1e-3, "rounding may move an edge by a pixel"
@@ -121,6 +127,21 @@ def test_pictures_of_motions_are_the_frames_one_by_one_and_short_motions_hold_st
             np.testing.assert_array_equal(pictures[t], alone)
 
 
+def test_few_pictures_are_drawn_ahead_however_long_the_motion_is(ball_rig, monkeypatch):
+    """Memory stays the same for a minute and for a second: nothing is drawn or blended long before it is wanted."""
+    minute = Motion(np.zeros((1800, 52), np.float32), np.zeros((1800, 3), np.float32))
+    with Renderer(ball_rig, width=64, height=64) as renderer:
+        drawn, blended, blend = [], [], renderer._blend
+        monkeypatch.setattr(renderer, "_blend", lambda coefficients: blended.append(len(coefficients)) or blend(coefficients))
+        monkeypatch.setattr(renderer, "_draw", lambda *_: drawn.append(1))
+        frames = renderer.frames([minute])
+        for shown in range(1, 30):
+            next(frames)
+            renderer._context.submit(int).result()  # all that was asked of OpenGL is done
+            assert len(drawn) <= shown + 2 and sum(blended) <= shown + 2 + 2 * renderer.PIECE
+        frames.close()
+
+
 def test_any_thread_may_ask_for_pictures(ball_rig):
     """Handlers of a web page run in many threads; OpenGL has one context in one thread."""
 
@@ -142,7 +163,7 @@ def test_captions_label_and_background(ball_rig):
     changed = np.nonzero((anna != blank).any(axis=2))
     assert changed[0].min() >= 360 - band, "the caption stays below the head"
     assert changed[1].mean() == pytest.approx(320, abs=8)
-    np.testing.assert_allclose(blank[:, 0] / 255, background(360), atol=1.5 / 255)
+    np.testing.assert_array_equal(blank[:, 0], backdrop(640, 360)[:, 0, :3])
     corner = blank[:40, -120:].max()
     assert LABEL == "Synthetic" and corner > 200, "white letters of the label"
 
@@ -164,10 +185,49 @@ def test_the_grid_shows_heads_as_large_as_they_can_be(takes, aspect, columns, ro
 
 def test_normals_of_a_ball_point_outwards(ball_rig):
     skin = ball_rig.parts["skin"]
-    normals = vertex_normals(ball_rig.vertices, ball_rig.faces, incidence(ball_rig.faces, len(ball_rig.vertices)))[skin]
+    normals = vertex_normals(ball_rig.vertices, ball_rig.faces)[skin]
     outward = ball_rig.vertices[skin] / 0.1
     cosine = (normals * outward).sum(axis=1) / np.linalg.norm(normals, axis=1)
     assert cosine.min() > 0.99
+
+
+def test_what_moves_is_blended_as_the_rig_poses_it(ball_rig, rng):
+    """Vertices agree with Rig.pose, normals with those of the whole posed mesh, for frames and takes at once."""
+    blend, coefficients = Blend(ball_rig), rng.uniform(0, 1, (3, 2, 52)).astype(np.float32)
+    blended, posed = blend(coefficients), ball_rig.pose(coefficients)
+    assert blended.shape == (3, 2, 2, blend.moving, 3) and 20 < blend.moving < len(ball_rig.vertices)
+    for shown, vertices in zip(blended.reshape(6, 2, -1, 3), posed.reshape(6, -1, 3), strict=True):
+        np.testing.assert_allclose(shown[0], vertices[blend.order[: blend.moving]], atol=1e-7)
+        np.testing.assert_allclose(vertices[blend.order[blend.moving :]], blend.vertices[blend.moving :], atol=1e-6)
+        normals = vertex_normals(vertices, ball_rig.faces)[blend.order]
+        np.testing.assert_allclose(shown[1], normals[: blend.moving], atol=1e-9)
+        np.testing.assert_allclose(blend.normals[blend.moving :], normals[blend.moving :], atol=1e-9)
+    np.testing.assert_array_equal(blend.order[blend.faces], ball_rig.faces)
+
+
+def test_stairs_become_the_slope_that_they_stand_for():
+    """The edge of a half-plane of slope 1 / 8, drawn in whole pixels, comes close to the area that it covers."""
+    x, y = np.arange(64) + 0.5, np.arange(32)[:, None]
+    line = 10 + x / 8
+    stairs = np.where(y + 0.5 > line, 200, 40).astype(np.uint8)
+    covered = 40 + 160 * np.clip(y + 1 - line, 0, 1)
+    picture = np.stack([stairs] * 3, axis=2)
+    smooth_edges(picture)
+    inner = np.s_[:, 8:-8]  # a stair's first and last tread end at the picture's border
+    before, after = np.abs(stairs - covered)[inner], np.abs(picture[..., 1] - covered)[inner]
+    assert after.max() < 0.3 * before.max() and (picture[[0, -1]] == [[[40]], [[200]]]).all()
+
+
+def test_a_lean_picture_is_close_to_a_fine_one():
+    """Light per vertex and smoothed edges look as light per pixel and four times the pixels do."""
+    coefficients = np.zeros((1, 52), np.float32)
+    coefficients[0, ARKIT_INDEX["jawOpen"]] = 0.5
+    pictures = []
+    for fine in (True, False):
+        with Renderer(default_rig(), width=400, height=480, fine=fine) as renderer:
+            pictures.append(renderer.frame(coefficients, STILL[1]).astype(int))
+    apart = np.abs(pictures[0] - pictures[1]).max(axis=2)
+    assert apart.mean() < 2 and (apart > 40).mean() < 0.01
 
 
 def test_parts_decide_how_they_take_light(ball_rig):
@@ -175,9 +235,9 @@ def test_parts_decide_how_they_take_light(ball_rig):
     skin, lip = looks[ball_rig.parts["skin"][0]], looks[ball_rig.parts["lips"][0]]
     assert lip[0] > skin[0], "moist lips shine in smaller spots"
     np.testing.assert_array_equal(looks[:, 3], 1)
-    faces, closed = closed_first(ball_rig)
+    triangles, closed = closed_first(ball_rig)
     assert closed == len(ball_rig.faces) - 16
-    assert set(map(tuple, faces)) == set(map(tuple, ball_rig.faces))
+    np.testing.assert_array_equal(np.sort(triangles), np.arange(len(ball_rig.faces)))
 
 
 def test_light_fades_behind_the_lips_but_only_inside_the_mouth(ball_rig):

@@ -4,8 +4,10 @@ import av
 import numpy as np
 import pytest
 
+from render.renderer import Renderer
 from render.video import encode
 from talker.errors import TalkerError
+from talker.motion import ARKIT_INDEX, Motion
 
 RATE = 16000
 SIZE = (48, 64)
@@ -49,6 +51,24 @@ def test_a_click_and_a_white_picture_at_the_same_time_stay_together(tmp_path):
         white = [f.time for f in container.decode(video=0) if f.to_ndarray(format="gray").mean() > 240]
     assert white == [pytest.approx(at, abs=1e-3)]
     assert click == pytest.approx(at, abs=1 / 30)
+
+
+def test_a_click_and_a_jaw_opened_on_the_same_frame_stay_together(ball_rig, tmp_path):
+    """The whole way from coefficients and samples into the file, and back from what a player decodes."""
+    opened, fps = 31, 30.0
+    coefficients, samples = np.zeros((60, 52), np.float32), np.zeros(2 * RATE, np.float32)
+    coefficients[opened:, ARKIT_INDEX["jawOpen"]] = 1
+    samples[round(opened / fps * RATE) :][:160] = 0.9 * np.sin(2 * np.pi * 1000 * np.arange(160) / RATE)
+    with Renderer(ball_rig, width=320, height=180) as renderer:
+        encode(renderer.frames([Motion(coefficients, np.zeros((60, 3), np.float32))]), samples, RATE, fps, tmp_path / "a.mp4")
+    heard, rate = sound(tmp_path / "a.mp4")
+    click = np.argmax(np.abs(heard) > 0.3) / rate
+    with av.open(tmp_path / "a.mp4") as container:
+        shown = [(frame.time, frame.to_ndarray(format="rgb24").astype(int)) for frame in container.decode(video=0)]
+    lowest = [np.nonzero(picture[..., 0] > 2 * picture[..., 1] + 20)[0].max() for _, picture in shown]
+    opens = [time for (time, _), row in zip(shown, lowest, strict=True) if row > lowest[0] + 5]
+    assert opens[0] == pytest.approx(opened / fps, abs=1e-3) and len(opens) == 60 - opened
+    assert click == pytest.approx(opens[0], abs=1 / fps)
 
 
 def test_the_speech_sounds_as_it_did(tmp_path, rng):
