@@ -23,7 +23,7 @@ import gradio as gr
 
 from assets.theme import CSS, theme
 from render.export import write_outputs
-from render.rig import default_rig
+from render.rigs.load import SUFFIXES, find_rig
 from render.viewer import camera_position
 from talker.audio import MAX_SECONDS, load_speech
 from talker.errors import TalkerError
@@ -90,16 +90,20 @@ def timing_line(report: dict) -> str:
     """HTML of one line: what was made, and the seconds of each stage."""
     count = f"{report['takes']} take{'s' if report['takes'] > 1 else ''}"
     seconds = ", ".join(f"{stage} {value:.1f}&nbsp;s" for stage, value in report["seconds"].items() if stage != "load")
+    face = ""
+    if report["rig"]["missing"]:
+        rig = report["rig"]
+        face = f"<br>{html.escape(rig['name'])} lacks {', '.join(rig['missing'])}; the rest of the face moves."
     return (
         f'<div class="timing"><b>{count} of {report["frames"] / report["fps"]:.1f} s</b>, '
-        f"{report['steps']} steps, seed {report['seed']}, {html.escape(report['device'])}: {seconds}</div>"
+        f"{report['steps']} steps, seed {report['seed']}, {html.escape(report['device'])}: {seconds}{face}</div>"
     )
 
 
-def live_view(files: list[str], takes: int) -> gr.Model3D:
+def live_view(files: list[str], camera: tuple[float, float, float]) -> gr.Model3D:
     """The scene with all takes, among the files of a run, and a camera that sees them all."""
     scene = next(file for file in files if Path(file).name == "comparison.glb")
-    return gr.Model3D(scene, camera_position=camera_position(default_rig(), takes))
+    return gr.Model3D(scene, camera_position=camera)
 
 
 def by_stage(progress: gr.Progress) -> Callable[[str, float], None]:
@@ -116,7 +120,13 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
     """The handler of Generate for a loaded model."""
 
     def speak(
-        audio: str | None, takes: int, identity: str, seed: int, steps: int, progress: gr.Progress = gr.Progress()
+        audio: str | None,
+        takes: int,
+        identity: str,
+        seed: int,
+        steps: int,
+        face: str | None,
+        progress: gr.Progress = gr.Progress(),
     ) -> Iterator[tuple]:
         """Animate a recording: several takes, the matched identity, video, chart and files."""
         show = by_stage(progress)
@@ -124,13 +134,14 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
             if audio is None:
                 raise TalkerError("There is no speech yet; record some, upload a file or choose an example.")
             speech = load_speech(audio)
+            rig, rig_report = find_rig(face)
             made = talker.speak(
                 speech, takes=int(takes), seed=int(seed or 0), identity=identity, steps=int(steps), callback=show
             )
             # Gradio copies what is yielded into its cache before it asks for more, so the folder
             # of this run goes as soon as the generator goes on.
             with tempfile.TemporaryDirectory(prefix="talker-") as folder:
-                outputs = write_outputs(made, speech, folder, callback=show)
+                outputs = write_outputs(made, speech, folder, rig, callback=show, rig_report=rig_report)
                 yield (
                     gr.Column(visible=True),
                     str(outputs.comparison_mp4),
@@ -138,6 +149,7 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
                     identity_card(made.identity),
                     timing_line(json.loads(outputs.report_json.read_text())),
                     [str(file) for file in outputs.files],
+                    camera_position(rig, int(takes)),
                 )
         except TalkerError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -176,6 +188,14 @@ def build(talker: Talker) -> gr.Blocks:
                     info="Whose way of talking the faces have",
                     elem_id="identity",
                 )
+                with gr.Accordion("Your own face", open=False):
+                    face = gr.File(
+                        file_types=list(SUFFIXES),
+                        type="filepath",
+                        label="GLB with ARKit shapes, zip of OBJs, or FLAME",
+                        elem_id="face",
+                        height=140,
+                    )
                 with gr.Accordion("Seed and steps", open=False):
                     with gr.Row(equal_height=True):
                         seed = gr.Number(0, precision=0, minimum=0, maximum=LARGEST_SEED, label="Seed", min_width=120)
@@ -200,11 +220,12 @@ def build(talker: Talker) -> gr.Blocks:
                     )
                     files = gr.Files(label="Download", elem_id="files", interactive=False)
 
+        camera = gr.State()
         new_seed.click(lambda: random.randint(0, LARGEST_SEED), outputs=seed, api_visibility="private")
         generate.click(
             speak_with(talker),
-            inputs=[audio, takes, identity, seed, steps],
-            outputs=[details, video, chart, matched, timing, files],
+            inputs=[audio, takes, identity, seed, steps, face],
+            outputs=[details, video, chart, matched, timing, files, camera],
             show_progress_on=[video, matched],
             concurrency_limit=1,
             api_name="speak",
@@ -212,7 +233,7 @@ def build(talker: Talker) -> gr.Blocks:
             # On its own and without a progress bar: Gradio 6.31's viewer loads its engine after its
             # value came, and the bar's next update cancels that, which leaves the view empty.
             live_view,
-            inputs=[files, takes],
+            inputs=[files, camera],
             outputs=viewer,
             show_progress="hidden",
             api_visibility="private",

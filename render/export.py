@@ -13,11 +13,12 @@ from render.charts import write_chart
 from render.gltf import write_glbs
 from render.renderer import Renderer
 from render.rig import Rig, default_rig
+from render.rigs.face import RigReport, report_of
 from render.video import encode
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech
 from talker.errors import TalkerError
-from talker.formats import write_live_link_csv
+from talker.formats import write_beat_json, write_live_link_csv
 from talker.takes import Takes
 
 STAGES = ("load", "encode", "match", "sample", "render", "write")
@@ -25,7 +26,7 @@ STAGES = ("load", "encode", "match", "sample", "render", "write")
 
 Callback = Callable[[str, float], None]
 
-OWN_TAKE = re.compile(r"take-(\d+)\.(csv|glb)")
+OWN_TAKE = re.compile(r"take-(\d+)\.(csv|glb|json)")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Outputs:
 
     takes_npz: Path
     csvs: list[Path]
+    jsons: list[Path]
     glbs: list[Path]
     comparison_glb: Path
     comparison_mp4: Path | None
@@ -44,7 +46,8 @@ class Outputs:
     def files(self) -> list[Path]:
         """All of them, the video first."""
         video = [self.comparison_mp4] if self.comparison_mp4 else []
-        return [*video, self.comparison_glb, *self.glbs, *self.csvs, self.takes_npz, self.chart_png, self.report_json]
+        motions = [*self.csvs, *self.jsons, self.takes_npz]
+        return [*video, self.comparison_glb, *self.glbs, *motions, self.chart_png, self.report_json]
 
 
 def write_outputs(
@@ -54,13 +57,15 @@ def write_outputs(
     rig: Rig | None = None,
     video: bool = True,
     callback: Callback | None = None,
+    rig_report: RigReport | None = None,
 ) -> Outputs:
-    """Write takes.npz, take-N.csv, take-N.glb, comparison.glb, comparison.mp4, chart.png and report.json.
+    """Write takes.npz, take-N.csv, take-N.json, take-N.glb, comparison.glb, comparison.mp4, chart.png and report.json.
 
     directory : made if missing; what an earlier run left there of these files goes, so that the folder shows one run
     rig       : the head; the default head unless given
     video     : False leaves comparison.mp4 out, which takes longest
     callback  : (stage, fraction 0..1) with the stages "render" and "write"
+    rig_report : what load_rig_file said about the head, for report.json; that of a head which ships unless given
 
     Every file is written whole or not at all; the report comes last, so where it is, everything is. Raises
     TalkerError when the folder cannot be written, the head is missing, or a video is wanted without OpenGL.
@@ -70,6 +75,7 @@ def write_outputs(
     outputs = Outputs(
         takes_npz=directory / "takes.npz",
         csvs=[directory / f"take-{i + 1}.csv" for i in range(len(motions))],
+        jsons=[directory / f"take-{i + 1}.json" for i in range(len(motions))],
         glbs=[directory / f"take-{i + 1}.glb" for i in range(len(motions))],
         comparison_glb=directory / "comparison.glb",
         comparison_mp4=directory / "comparison.mp4" if video else None,
@@ -77,7 +83,7 @@ def write_outputs(
         report_json=directory / "report.json",
     )
     try:
-        _write_all(takes, speech, directory, rig, outputs, tell)
+        _write_all(takes, speech, directory, rig, rig_report or report_of(rig), outputs, tell)
     except OSError as error:  # no space, no permission, a file where the folder should be
         raise TalkerError(
             f"Cannot write into {directory} ({error.strerror or error}); choose a folder with space that can be written."
@@ -85,8 +91,8 @@ def write_outputs(
     return outputs
 
 
-def report(takes: Takes, seconds: dict[str, float]) -> dict:
-    """What report.json says: how the takes were made, whose identity, how they differ, how long it took."""
+def report(takes: Takes, rig: RigReport, seconds: dict[str, float]) -> dict:
+    """What report.json says: how the takes were made, whose identity, how they differ, on which face, how long it took."""
     return {
         "model": takes.model,
         "steps": takes.steps,
@@ -101,11 +107,14 @@ def report(takes: Takes, seconds: dict[str, float]) -> dict:
             "ranking": [[name, float(similarity)] for name, similarity in takes.identity.ranking],
         },
         "diversity": takes.diversity(),
+        "rig": rig.as_dict(),
         "seconds": {stage: round(float(seconds.get(stage, 0.0)), 4) for stage in STAGES},
     }
 
 
-def _write_all(takes: Takes, speech: Speech, directory: Path, rig: Rig, outputs: Outputs, tell: Callback) -> None:
+def _write_all(
+    takes: Takes, speech: Speech, directory: Path, rig: Rig, rig_report: RigReport, outputs: Outputs, tell: Callback
+) -> None:
     motions = takes.motions
     _remove_leftovers(directory, len(motions))
 
@@ -118,6 +127,8 @@ def _write_all(takes: Takes, speech: Speech, directory: Path, rig: Rig, outputs:
     takes.save(outputs.takes_npz)
     for motion, path in zip(motions, outputs.csvs, strict=True):
         write_live_link_csv(motion, path)
+    for motion, path in zip(motions, outputs.jsons, strict=True):
+        write_beat_json(motion, path)
     tell("write", 0.2)
     single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(motions, outputs.glbs))}
     write_glbs(rig, single | {outputs.comparison_glb: (motions, None)})
@@ -127,7 +138,7 @@ def _write_all(takes: Takes, speech: Speech, directory: Path, rig: Rig, outputs:
 
     seconds = takes.seconds | {"render": rendered - started, "write": written - rendered}
     with whole_file(outputs.report_json) as temporary:
-        temporary.write_text(json.dumps(report(takes, seconds), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(report(takes, rig_report, seconds), indent=2) + "\n", encoding="utf-8")
     tell("write", 1.0)
 
 

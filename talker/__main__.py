@@ -16,6 +16,12 @@ def speak(args: argparse.Namespace) -> None:
 
     speech = load_speech(args.audio)
 
+    from render.rigs.load import find_rig
+
+    rig, rig_report = find_rig(args.rig)
+    if rig_report.missing:
+        print(f"talker: {rig_report.summary()}", file=sys.stderr)
+
     from render.export import write_outputs
     from talker.pipeline import Talker
     from tqdm import tqdm
@@ -32,7 +38,9 @@ def speak(args: argparse.Namespace) -> None:
             speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps,
             guidance=args.guidance, callback=show,
         )  # fmt: skip
-        outputs = write_outputs(takes, speech, args.out, video=not args.no_video, callback=show)
+        outputs = write_outputs(
+            takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report
+        )
     print(Path(outputs.report_json).read_text())
 
 
@@ -79,6 +87,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
     add.add_argument("--steps", type=_count, help="denoising steps, 1 to the model's own (default: all of them)")
     add.add_argument("--guidance", type=float, help="guidance strength, for models trained with it")
+    add.add_argument(
+        "--rig", metavar="LOOK|PATH", help="face: GLB with ARKit shapes, OBJ folder or zip, FLAME .pkl (default: ours)"
+    )
     add.add_argument("--no-video", action="store_true", help="skip the comparison video")
     add.add_argument("--device", help="cpu or cuda (default: what there is)")
     add.add_argument("--quiet", action="store_true", help="no progress bar")

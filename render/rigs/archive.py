@@ -116,6 +116,8 @@ def open_zip(path: Path, suffix: str) -> Iterator[Files]:
     try:
         _check_directory(path)
         archive = zipfile.ZipFile(path)
+    except TalkerError:
+        raise
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise TalkerError(f"{path.name} is not a zip archive or is cut off; zip the face's folder again.") from error
     with archive:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from render.rig import Rig
-from render.rigs.names import arkit_name, arkit_shapes, shortened
+from render.rigs.names import arkit_name, shortened
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
@@ -16,6 +16,9 @@ MAX_VERTICES = 300_000
 """Thirty times the default head; more than any face that is animated in real time."""
 
 MAX_TRIANGLES = 2 * MAX_VERTICES
+
+LARGEST = 1e6
+"""Of any number in a mesh, in its own units: a kilometre in millimetres."""
 
 UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
 
@@ -34,8 +37,15 @@ PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES = 1.5, 1.6
 STILL = 1e-4
 """Deltas below this, in heights of a head, move nothing that can be seen (0.02 mm)."""
 
+NECK_LENGTH = 1.2
+"""Of the part of the neck that bends, in distances between the eyes."""
+
 SKIN = (205, 163, 141, 255)
-"""sRGB colour of a face whose file has none."""
+PUPIL, IRIS, WHITE = (14, 12, 12, 255), (92, 116, 120, 255), (240, 238, 234, 255)
+"""sRGB colours of a face whose file has none."""
+
+IRIS_ANGLE = 29.0
+"""Degrees from an eyeball's axis to the edge of the iris, seen from its centre: 5.9 mm on a ball of 12 mm."""
 
 
 @dataclass
@@ -46,9 +56,9 @@ class Face:
     name        : of the file
     vertices    : (V, 3) float, the neutral
     faces       : (F, 3) int, triangles
-    deltas      : the file's own name of a shape -> (V, 3) float; shapes that have no ARKit name may be left out
+    deltas      : ARKit name, or half of one (names.arkit_shapes) -> (V, 3) float
     labels      : all names of shapes that the file has
-    colors      : (V, 4) uint8 sRGB, or None
+    colors      : (V, 4) uint8 sRGB, opacity 0 where the file has none; or None
     head_weight : (V,) float in [0, 1], how far a vertex goes with the head, or None where the file does not say
     pivot       : (3,) float where the head turns, or None where the file does not say
     landmarks   : as Rig.landmarks
@@ -132,6 +142,8 @@ def make_rig(face: Face) -> tuple[Rig, RigReport]:
     vertices, deltas = vertices * scale, deltas * np.float32(scale)
     eyes, apart = _eyes(vertices, deltas)
     pivot = turn @ face.pivot * scale if face.pivot is not None else _neck(vertices, eyes, apart)
+    if head is None:
+        head = _neck_weights(vertices, deltas, apart)
     if not _left_is_left(vertices, deltas):
         notes.append("its Left shapes move the side that is its right, as seen in a mirror")
     # The head stands where the default one does, so that one camera serves both.
@@ -143,7 +155,7 @@ def make_rig(face: Face) -> tuple[Rig, RigReport]:
         vertices=vertices[used].astype(np.float32),
         faces=faces,
         deltas=np.ascontiguousarray(deltas[:, used]),
-        colors=(np.tile(np.array(SKIN, np.uint8), (len(vertices), 1)) if face.colors is None else face.colors)[used],
+        colors=_colors(face)[used],
         pivot=pivot.astype(np.float32),
         landmarks=_renumbered(face.landmarks, used, len(vertices)),
         name=face.name,
@@ -163,6 +175,12 @@ def check_size(name: str, vertices: int, triangles: int = 0) -> None:
         )
 
 
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Refuse NaN, infinities, and numbers so large that sums of them would lose their digits."""
+    if not (np.abs(array) < LARGEST).all():  # NaN compares false
+        raise TalkerError(f"{name} has vertices that are not finite numbers, or far too large; export it again.")
+
+
 def _check(face: Face) -> None:
     count = len(face.vertices)
     check_size(face.name, count, len(face.faces))
@@ -176,9 +194,7 @@ def _check(face: Face) -> None:
                 f"{face.name}: the shape {label} has {len(array):,} vertices and the neutral {count:,}; "
                 "export all shapes from one mesh."
             )
-        # Beyond 1e6 units no face is meant, and sums would lose their digits.
-        if not (np.abs(array) < 1e6).all():  # NaN compares false
-            raise TalkerError(f"{face.name} has vertices in '{label}' that are not finite numbers; export it again.")
+        check_finite(f"{face.name}/{label}", array)
     if not np.ptp(face.vertices, axis=0).max() > 0:
         raise TalkerError(f"{face.name} has all its vertices in one place; export it again.")
 
@@ -186,8 +202,8 @@ def _check(face: Face) -> None:
 def _arkit_deltas(face: Face) -> np.ndarray:
     """(52, V, 3) float32: each shape under its ARKit name, halves of one name summed."""
     deltas = np.zeros((len(ARKIT_NAMES), *face.vertices.shape), np.float32)
-    for label, name in arkit_shapes(face.deltas).items():
-        deltas[ARKIT_INDEX[name]] += face.deltas[label]
+    for shape, delta in face.deltas.items():
+        deltas[ARKIT_INDEX[arkit_name(shape)]] += delta
     return deltas
 
 
@@ -278,6 +294,32 @@ def _neck(vertices: np.ndarray, eyes: np.ndarray, apart: float) -> np.ndarray:
     """Where a neck turns, guessed from the eyes."""
     pivot = eyes - apart * np.array([0, PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES])
     return np.clip(pivot, vertices.min(axis=0), vertices.max(axis=0))
+
+
+def _neck_weights(vertices: np.ndarray, deltas: np.ndarray, apart: float) -> np.ndarray | None:
+    """How far vertices go with the head (V,): 1 down to the chin, 0 on shoulders, smooth along the neck between;
+    None for a mesh that ends soon below the chin."""
+    jaw = np.linalg.norm(deltas[ARKIT_INDEX["jawOpen"]], axis=1)
+    if not jaw.any():
+        return None
+    chin = vertices[jaw > 0.3 * jaw.max(), 1].min()
+    if vertices[:, 1].min() > chin - 0.7 * apart:
+        return None
+    below = np.clip((chin - vertices[:, 1]) / (NECK_LENGTH * apart), 0, 1)
+    return 1 - below * below * (3 - 2 * below)
+
+
+def _colors(face: Face) -> np.ndarray:
+    """Colours (V, 4) uint8 sRGB: the file's, and skin where it has none."""
+    skin = np.tile(np.array(SKIN, np.uint8), (len(face.vertices), 1))
+    return skin if face.colors is None else np.where(face.colors[:, 3:] > 0, face.colors, skin)
+
+
+def eyeball_colors(vertices: np.ndarray) -> np.ndarray:
+    """Colours (n, 4) uint8 sRGB of one eyeball's vertices (n, 3), which looks along +Z: pupil, iris, white."""
+    out = vertices - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    angle = np.degrees(np.arccos(np.clip(out[:, 2] / np.maximum(np.linalg.norm(out, axis=1), 1e-12), -1, 1)))
+    return np.where((angle < 11)[:, None], PUPIL, np.where((angle < IRIS_ANGLE)[:, None], IRIS, WHITE)).astype(np.uint8)
 
 
 def _left_is_left(vertices: np.ndarray, deltas: np.ndarray) -> bool:

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from scipy.spatial.transform import Rotation
 
 from render.rigs.archive import open_zip, read_file
-from render.rigs.face import Face
+from render.rigs.face import Face, eyeball_colors
 from render.rigs.plain_pickle import MAX_ELEMENTS, RefusedPickle, load_plain
 from talker.errors import TalkerError
 
@@ -32,8 +32,6 @@ JAW_FORWARD = 0.008
 
 LOOK = np.radians(30.0)
 """Rotation of an eyeball that an eyeLook shape means at 1, as in talker.formats."""
-
-_SKIN, _SCLERA, _IRIS, _PUPIL = (205, 163, 141), (240, 238, 234), (92, 116, 120), (14, 12, 12)
 
 
 def read_flame(path: Path) -> Face:
@@ -136,15 +134,10 @@ class _Model:
         return shapes
 
     def colors(self) -> np.ndarray:
-        """Skin, and eyeballs with an iris where they look along +Z (V, 4) uint8."""
-        colors = np.full((len(self._rest), 4), 255, np.uint8)
-        colors[:, :3] = _SKIN
+        """Eyeballs with an iris where they look along +Z; the rest has none (V, 4) uint8."""
+        colors = np.zeros((len(self._rest), 4), np.uint8)
         for eye in EYES:
             ball = self._weights[:, eye] > 0.5
-            if not ball.any():
-                continue
-            out = self._rest[ball] - self._rest[ball].mean(axis=0)
-            angle = np.degrees(np.arccos(np.clip(out[:, 2] / np.maximum(np.linalg.norm(out, axis=1), 1e-12), -1, 1)))
-            colors[ball, :3] = np.where((angle < 28)[:, None], _IRIS, _SCLERA)
-            colors[np.flatnonzero(ball)[angle < 11], :3] = _PUPIL
+            if ball.any():
+                colors[ball] = eyeball_colors(self._rest[ball])
         return colors

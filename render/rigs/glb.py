@@ -112,8 +112,8 @@ class _Scene:
         starts = np.concatenate([[0], np.cumsum(counts)])
         deltas: dict[str, np.ndarray] = {}
         for part, start in zip(parts, starts):
-            for label, delta in part.deltas.items():
-                whole = deltas.setdefault(label, np.zeros((starts[-1], 3), np.float32))
+            for shape, delta in part.deltas.items():
+                whole = deltas.setdefault(shape, np.zeros((starts[-1], 3), np.float32))
                 whole[start : start + len(delta)] = delta
         labels = list(dict.fromkeys(label for part in parts for label in part.labels))
         head = None
@@ -155,7 +155,7 @@ class _Scene:
 
 
 class _Part:
-    """One primitive at rest: vertices, triangles, deltas by the file's names, colours, and how it goes with the head."""
+    """One primitive at rest: vertices, triangles, deltas by ARKit names, colours, and how it goes with the head."""
 
     def __init__(self, document: Document, node: int, place: np.ndarray, mesh: dict, primitive: dict, scene: _Scene):
         attributes = primitive["attributes"]
@@ -170,12 +170,13 @@ class _Part:
         for label, target in zip(self.labels, targets):
             if not isinstance(target, dict):
                 raise Broken("a morph target is not an object")
-            if label not in wanted or label in self.deltas or "POSITION" not in target:
+            shape = wanted.pop(label, None)
+            if shape is None or "POSITION" not in target:
                 continue
             delta = document.accessor(target["POSITION"], (3,)).astype(np.float64)
             if len(delta) != len(rest):
                 raise Broken(f"its shape {label[:32]} has {len(delta):,} vertices and the neutral {len(rest):,}")
-            self.deltas[label] = delta
+            self.deltas[shape] = delta
         self.goes_with_head = scene.hangs_on_head(node) or bool(self.deltas)
         self.head_weight = None
         transforms, blend = place[None], sparse.csr_array(np.ones((len(rest), 1)))
@@ -188,8 +189,8 @@ class _Part:
         moves = (blend @ transforms[:, :3].reshape(-1, 12)).reshape(-1, 3, 4)
         self.vertices = np.einsum("vij,vj->vi", moves[:, :, :3], rest) + moves[:, :, 3]
         self.deltas = {
-            label: np.einsum("vij,vj->vi", moves[:, :, :3], delta).astype(np.float32)
-            for label, delta in self.deltas.items()
+            shape: np.einsum("vij,vj->vi", moves[:, :, :3], delta).astype(np.float32)
+            for shape, delta in self.deltas.items()
         }
         self.colors = _colors(document, primitive, len(rest))
 
@@ -276,6 +277,8 @@ def _colors(document: Document, primitive: dict, count: int) -> np.ndarray:
         if len(given) != count:
             raise Broken("its colours are not one per vertex")
         linear = linear * np.clip(np.nan_to_num(given[:, :3]), 0, 1)
+    if "COLOR_0" not in attributes and "baseColorFactor" not in surface and "baseColorTexture" not in surface:
+        return np.zeros((count, 4), np.uint8)
     texture = _texture(document, surface.get("baseColorTexture"), attributes, count)
     if texture is not None:
         linear = linear * texture

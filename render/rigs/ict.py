@@ -10,20 +10,21 @@ import dataclasses
 
 import numpy as np
 
-from render.rigs.face import Face
+from render.rigs.face import Face, eyeball_colors
 
 ICT_VERTICES = 26719
 
-_SKIN, _MOUTH, _TONGUE, _TEETH = (205, 163, 141), (120, 50, 48), (176, 84, 84), (238, 232, 218)
-_SCLERA, _IRIS, _LASHES = (240, 238, 234), (92, 116, 120), (38, 28, 24)
-
 _COLORS = (
-    (0, 11248, _SKIN), (11248, 13294, _MOUTH), (13294, 14062, _SKIN), (14062, 17039, _TONGUE), (17039, 21451, _TEETH),
-    (21451, 22221, _SCLERA), (22221, 23021, _IRIS), (23021, 23791, _SCLERA), (23791, 24591, _IRIS),
-    (24591, 25351, _SKIN), (25351, 26719, _LASHES),
-)  # fmt: skip
-"""First vertex, end, sRGB colour: face, head and neck; mouth socket; eye sockets; gums and tongue; teeth; sclera and
-iris of both eyes; films over the eyes; lashes."""
+    (11248, 13294, (120, 50, 48)),
+    (14062, 17039, (176, 84, 84)),
+    (17039, 21451, (238, 232, 218)),
+    (25351, 26719, (146, 108, 92)),
+)
+"""First vertex, end, sRGB colour of the mouth socket, gums and tongue, teeth, lashes (light, because their
+strips are wider than the hairs on them); the rest is skin and eyes."""
+
+_EYEBALLS = ((21451, 23021), (23021, 24591))
+"""Left and right: sclera with its cornea, and the iris behind it. Without transparency the cornea wears the iris."""
 
 _FILMS = (24591, 25351)
 """Lacrimal fluid, eye blend and eye occlusion: clear films that a renderer without transparency must leave out."""
@@ -34,9 +35,11 @@ _INNER_LIP_UPPER, _INNER_LIP_LOWER = (5711, 5533, 6216), (5966, 5517, 6470)
 
 def ict_face(face: Face) -> Face:
     """The face with the colours of its parts, without the films over its eyes, and with its lips' landmarks."""
-    colors = np.full((ICT_VERTICES, 4), 255, np.uint8)
+    colors = np.zeros((ICT_VERTICES, 4), np.uint8)
     for first, end, color in _COLORS:
-        colors[first:end, :3] = color
+        colors[first:end] = (*color, 255)
+    for first, end in _EYEBALLS:
+        colors[first:end] = eyeball_colors(face.vertices[first:end])
     film = (face.faces >= _FILMS[0]) & (face.faces < _FILMS[1])
     return dataclasses.replace(
         face,

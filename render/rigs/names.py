@@ -50,25 +50,24 @@ def arkit_name(label: str) -> str | None:
 
 
 def arkit_shapes(labels: Iterable[str]) -> dict[str, str]:
-    """The labels of a file that mean ARKit shapes -> their ARKit names, each shape once.
+    """The labels of one mesh that mean ARKit shapes -> their ARKit names, each shape once.
 
-    Of two spellings of one shape the first counts. The halves of browInnerUp and cheekPuff are two labels of one
-    name, whose movements add up; a whole one beside them comes first.
+    Of two spellings of one shape the first counts. Halves of browInnerUp and cheekPuff, whose movements add up, get
+    _L or _R behind the name; they do not count beside a whole one.
     """
     named = [(label, name) for label in labels if (name := arkit_name(label))]
-    found: dict[tuple[str, str], str] = {}
+    found: dict[str, str] = {}
     for label, name in named:
-        found.setdefault((name, _half(label, name)), label)
-    whole = {name for name, half in found if not half}
-    return {label: name for (name, half), label in found.items() if not half or name not in whole}
+        found.setdefault(name + _half(label, name), label)
+    return {label: shape for shape, label in found.items() if shape in ARKIT_NAMES or shape[:-2] not in found}
 
 
 def _half(label: str, name: str) -> str:
-    """"l" or "r" where a label is one half of a shape that ARKit has as a whole."""
+    """"_L" or "_R" where a label is one half of a shape that ARKit has as a whole."""
     if any(name.endswith(side.capitalize()) for side in _SIDES):
         return ""
     last = _WORD.findall(label)[-1].lower()
-    return last[0] if last in ("l", "r", *_SIDES) else ""
+    return f"_{last[0].upper()}" if last in ("l", "r", *_SIDES) else ""
 
 
 def _any_shape(words: list[str]) -> bool:

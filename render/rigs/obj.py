@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from render.rigs.archive import Files, open_folder, open_zip
-from render.rigs.face import MAX_TRIANGLES, MAX_VERTICES, Face, check_size
+from render.rigs.face import MAX_TRIANGLES, MAX_VERTICES, Face, check_finite, check_size
 from render.rigs.ict import ICT_VERTICES, ict_face
 from render.rigs.names import arkit_shapes, shortened
 from talker.errors import TalkerError
@@ -58,14 +58,14 @@ def _read(files: Files) -> Face:
     vertices, colors = _positions(content, f"{name}/{neutral}.obj")
     faces = _triangles(content, f"{name}/{neutral}.obj", len(vertices))
     deltas = {}
-    for label in shapes:
+    for label, shape in shapes.items():
         moved, _ = _positions(files.read(labels[label]), f"{name}/{label}.obj")
         if len(moved) != len(vertices):
             raise TalkerError(
                 f"{name}: {label}.obj has {len(moved):,} vertices and {neutral}.obj {len(vertices):,}; "
                 "export all shapes from one mesh."
             )
-        deltas[label] = (moved - vertices).astype(np.float32)
+        deltas[shape] = (moved - vertices).astype(np.float32)
     others = [label for label in labels if label != neutral]
     face = Face("OBJ", name, vertices, faces, deltas, others, colors)
     return ict_face(face) if len(vertices) == ICT_VERTICES and neutral == "generic_neutral_mesh" else face
@@ -81,8 +81,7 @@ def _positions(content: bytes, label: str) -> tuple[np.ndarray, np.ndarray | Non
     values = _numbers(rows, np.float64)
     if columns not in (3, 4, 6, 7) or values is None or len(values) != columns * len(rows):
         raise TalkerError(f"{label} has vertices that are not three numbers each; export it again.")
-    if not np.isfinite(values).all():
-        raise TalkerError(f"{label} has vertices that are not finite numbers; export it again.")
+    check_finite(label, values)
     values = values.reshape(len(rows), columns)
     if values.shape[1] < 6:
         return values[:, :3], None

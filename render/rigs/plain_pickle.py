@@ -16,7 +16,7 @@ import numpy as np
 
 from render.rigs.archive import MAX_FILE
 
-MAX_READS = 1_000_000
+MAX_READS = 200_000
 """Reads of the file, of which each instruction makes one or more; FLAME's model takes a few thousand."""
 
 MAX_ELEMENTS = 16 * 2**20
@@ -150,7 +150,7 @@ class _Unpickler(pickle._Unpickler):
     for _code in (
         pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID,
         pickle.BINPERSID, pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.EMPTY_SET,
-        pickle.ADDITEMS, pickle.FROZENSET, pickle.DICT,
+        pickle.ADDITEMS, pickle.FROZENSET,
     ):  # fmt: skip
         del dispatch[_code[0]]
 
@@ -180,6 +180,12 @@ class _Unpickler(pickle._Unpickler):
         if not all(isinstance(key, str | int) for key in keys):
             raise RefusedPickle("a dictionary whose keys are not names")
 
+    def load_dict(self) -> None:
+        self._check_keys(self.stack[::2])  # the stack since the mark: key, value, key, value
+        super().load_dict()
+
+    dispatch[pickle.DICT[0]] = load_dict
+
     def load_setitem(self) -> None:
         self._check_keys([self.stack[-2]])
         super().load_setitem()
@@ -187,7 +193,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.SETITEM[0]] = load_setitem
 
     def load_setitems(self) -> None:
-        self._check_keys(self.stack[::2])  # the stack since the mark: key, value, key, value
+        self._check_keys(self.stack[::2])
         super().load_setitems()
 
     dispatch[pickle.SETITEMS[0]] = load_setitems

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from talker.audio import SAMPLE_RATE, Speech
 from talker.identity import Match
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 from talker.takes import Takes
+from tests.render.face_files import face_rig
 
 RADIUS = 0.1
 JAW_DROP = 0.02
@@ -123,3 +127,20 @@ def takes(motions) -> Takes:
         steps=8,
         seconds={"load": 1.5, "encode": 0.25, "match": 0.01, "sample": 0.5},
     )
+
+
+@pytest.fixture(scope="session")
+def face(ball_rig) -> Rig:
+    """The ball with lids, brows and a chin that moves: enough to see where up, front and left are."""
+    return face_rig(ball_rig)
+
+
+@pytest.fixture(scope="session")
+def ict_folder(tmp_path_factory) -> Path:
+    """ICT-FaceKit as its folder of OBJs, or the test is skipped: made from ../shared/rigs beside the checkout."""
+    script = Path(__file__).resolve().parents[3] / "shared" / "rigs" / "unpack_ict.py"
+    if not script.exists():
+        pytest.skip(f"no ICT-FaceKit in {script.parent}")
+    folder = tmp_path_factory.mktemp("ict") / "ICT-FaceKit"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder

@@ -9,12 +9,13 @@ import pytest
 from render import export
 from render.export import write_outputs
 from talker.errors import TalkerError
-from talker.formats import read_live_link_csv
+from talker.formats import read_beat_json, read_live_link_csv
+from talker.motion import ARKIT_NAMES
 from talker.takes import load_takes
 
 NAMES = sorted(
     ["takes.npz", "comparison.glb", "comparison.mp4", "chart.png", "report.json"]
-    + [f"take-{i}.{suffix}" for i in (1, 2, 3) for suffix in ("csv", "glb")]
+    + [f"take-{i}.{suffix}" for i in (1, 2, 3) for suffix in ("csv", "glb", "json")]
 )
 
 
@@ -29,6 +30,9 @@ def test_everything_of_the_command_line_is_written(ball_rig, takes, speech, tmp_
     np.testing.assert_array_equal(again.coefficients, takes.coefficients)
     second = read_live_link_csv(outputs.csvs[1])
     np.testing.assert_allclose(second.coefficients, takes.coefficients[1], atol=1e-4)
+    third = read_beat_json(outputs.jsons[2])  # BEAT has no tongueOut, the last of the names
+    np.testing.assert_allclose(third.coefficients[:, :51], takes.coefficients[2][:, :51], atol=1e-6)
+    np.testing.assert_allclose(third.head, takes.head[2], atol=1e-6)
     with av.open(outputs.comparison_mp4) as container:
         assert container.streams.video[0].frames == 12
         assert (container.streams.video[0].width, container.streams.video[0].height) == (1280, 720)
@@ -55,6 +59,17 @@ def test_the_report_has_the_agreed_fields(ball_rig, takes, speech, tmp_path):
         "seed": 7,
         "identity": {"name": "anna", "similarity": 0.8, "ranking": [["anna", 0.8], ["bela", 0.1]]},
         "diversity": takes.diversity(),
+        "rig": {
+            "source": "Talker",
+            "name": "ball",
+            "vertices": len(ball_rig.vertices),
+            "triangles": len(ball_rig.faces),
+            "shapes": 3,
+            "missing": [name for name in ARKIT_NAMES if name not in ("browInnerUp", "jawOpen", "mouthClose")],
+            "ignored": [],
+            "units": "metres",
+            "notes": [],
+        },
     }
     assert list(seconds) == ["load", "encode", "match", "sample", "render", "write"]
     assert seconds["load"] == 1.5 and seconds["render"] < 0.01 < seconds["write"]
