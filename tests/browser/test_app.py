@@ -141,7 +141,7 @@ def test_every_download_opens(uploaded, speech, tmp_path):
             link.click()
         paths[download.value.suggested_filename] = tmp_path / download.value.suggested_filename
         download.value.save_as(paths[download.value.suggested_filename])
-    numbered = {f"take-{i + 1}.{suffix}" for i in range(TAKES) for suffix in ("csv", "glb")}
+    numbered = {f"take-{i + 1}.{suffix}" for i in range(TAKES) for suffix in ("csv", "glb", "json")}
     assert set(paths) == numbered | {
         "comparison.mp4", "comparison.glb", "takes.npz", "chart.png", "report.json",
     }  # fmt: skip

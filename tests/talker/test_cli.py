@@ -37,7 +37,8 @@ def spoken(tmp_path_factory, example_clip) -> Path:
 
 def test_speak_writes_what_the_documentation_lists(spoken):
     assert {path.name for path in spoken.iterdir()} == {
-        "takes.npz", "take-1.csv", "take-2.csv", "take-1.glb", "take-2.glb", "comparison.glb", "chart.png", "report.json",
+        "takes.npz", "comparison.glb", "chart.png", "report.json",
+        *(f"take-{i}.{suffix}" for i in (1, 2) for suffix in ("csv", "json", "glb")),
     }  # fmt: skip
 
 
@@ -51,8 +52,10 @@ def test_takes_have_the_documented_arrays(spoken, example_clip):
         assert not np.array_equal(file["coefficients"][0], file["coefficients"][1])
 
 
-def test_csvs_hold_the_takes(spoken):
+def test_csvs_and_jsons_hold_the_takes(spoken):
     for take, motion in enumerate(load_takes(spoken / "takes.npz").motions, start=1):
+        from_json = read_motion(spoken / f"take-{take}.json")
+        np.testing.assert_array_equal(from_json.coefficients[:, :51], motion.coefficients[:, :51])  # BEAT's 51
         from_csv = read_motion(spoken / f"take-{take}.csv")
         np.testing.assert_array_equal(from_csv.coefficients, motion.coefficients)
         np.testing.assert_array_equal(from_csv.head, motion.head)
@@ -63,7 +66,7 @@ def test_report_has_the_documented_keys(spoken):
     report = json.loads((spoken / "report.json").read_text())
     takes = load_takes(spoken / "takes.npz")
     assert set(report) == {
-        "model", "steps", "device", "fps", "frames", "takes", "seed", "identity", "diversity", "seconds",
+        "model", "steps", "device", "fps", "frames", "takes", "seed", "identity", "diversity", "rig", "seconds",
     }  # fmt: skip
     assert (report["model"], report["takes"], report["seed"]) == ("diffusiontalker", 2, 5)
     assert report["frames"] == takes.coefficients.shape[1] and report["fps"] == 30
