@@ -9,19 +9,21 @@ THRESHOLD = 14
 
 
 def smooth_edges(picture: np.ndarray) -> None:
-    """Smooth the stairs of edges in a picture (H, W, channels) uint8, in place.
+    """Smooth the stairs of edges in a picture (H, W, 3 or 4) uint8, in place.
 
     Morphological anti-aliasing (Reshetov, "Morphological antialiasing", High Performance Graphics 2009): a run of
     pixels along an edge is one tread of a stair; a line from its one end to its other, half a pixel up or down
     where the stair goes on, says how much of each pixel the other side covers. Edges are looked for in green,
-    which carries most of the luminance. Pixels away from edges stay as they are.
+    which carries most of the luminance, and in opacity. Pixels away from edges stay as they are.
     """
     high, wide = picture.shape[:2]
-    green = np.ascontiguousarray(picture[..., 1])
+    green, threshold = np.ascontiguousarray(picture[..., 1]), THRESHOLD
+    if picture.shape[2] == 4:
+        green, threshold = green // 2 + picture[..., 3] // 2, THRESHOLD // 2
     across, down = np.zeros((high, wide), bool), np.zeros((high, wide), bool)
     # True where a pixel differs from the one to its left, and from the one above it.
-    np.greater(_difference(green[:, 1:], green[:, :-1]), THRESHOLD, out=across[:, 1:])
-    np.greater(_difference(green[1:], green[:-1]), THRESHOLD, out=down[1:])
+    np.greater(_difference(green[:, 1:], green[:, :-1]), threshold, out=across[:, 1:])
+    np.greater(_difference(green[1:], green[:-1]), threshold, out=down[1:])
     pixels = picture.reshape(high * wide, -1)
     for to, other, share in (*_along(down, across, wide, True), *_along(across.T, down.T, wide, False)):
         here = pixels[to].astype(np.float32)

@@ -44,6 +44,11 @@ class Blend:
         still[bent] = False
         self._normals = vertex_normals(self.vertices, self.faces[still])[: self.moving]
 
+    @property
+    def frame_bytes(self) -> int:
+        """What one frame of one take needs while it is blended."""
+        return 36 * max(1, self.moving)
+
     def __call__(self, coefficients: np.ndarray) -> np.ndarray:
         """Posed vertices and normals of the moving part: coefficients (..., 52) -> (..., 2, moving, 3) float32.
 

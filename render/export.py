@@ -11,10 +11,10 @@ from pathlib import Path
 
 from render.charts import write_chart
 from render.gltf import write_glbs
-from render.renderer import Renderer
 from render.rig import Rig, default_rig
 from render.rigs.face import RigReport, report_of
-from render.video import encode
+from render.video import encode, write_still
+from render.views import Pictures
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech
 from talker.errors import TalkerError
@@ -26,12 +26,13 @@ STAGES = ("load", "encode", "match", "sample", "render", "write")
 
 Callback = Callable[[str, float], None]
 
+OWN_STILL = re.compile(r"still-\d+\.\d\d\.png")
 OWN_TAKE = re.compile(r"take-(\d+)\.(csv|glb|json)")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Paths of what write_outputs wrote; comparison_mp4 is None without video."""
+    """Paths of what write_outputs wrote; comparison_mp4 and _webm are None where they were not asked for."""
 
     takes_npz: Path
     csvs: list[Path]
@@ -41,13 +42,15 @@ class Outputs:
     comparison_mp4: Path | None
     chart_png: Path
     report_json: Path
+    comparison_webm: Path | None = None
+    stills: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
         """All of them, the video first."""
-        video = [self.comparison_mp4] if self.comparison_mp4 else []
+        videos = [path for path in (self.comparison_mp4, self.comparison_webm) if path]
         motions = [*self.csvs, *self.jsons, self.takes_npz]
-        return [*video, self.comparison_glb, *self.glbs, *motions, self.chart_png, self.report_json]
+        return [*videos, *self.stills, self.comparison_glb, *self.glbs, *motions, self.chart_png, self.report_json]
 
 
 def write_outputs(
@@ -58,19 +61,24 @@ def write_outputs(
     video: bool = True,
     callback: Callback | None = None,
     rig_report: RigReport | None = None,
+    pictures: Pictures = Pictures(),
 ) -> Outputs:
     """Write takes.npz, take-N.csv, take-N.json, take-N.glb, comparison.glb, comparison.mp4, chart.png and report.json.
+
+    Where `pictures` asks for them also comparison.webm, without background, and still-SECONDS.png.
 
     directory : made if missing; what an earlier run left there of these files goes, so that the folder shows one run
     rig       : the head; the default head unless given
     video     : False leaves comparison.mp4 out, which takes longest
     callback  : (stage, fraction 0..1) with the stages "render" and "write"
     rig_report : what load_rig_file said about the head, for report.json; that of a head which ships unless given
+    pictures  : size, frame rate and view of the video and of the stills; files of motion keep the takes' own rate
 
     Every file is written whole or not at all; the report comes last, so where it is, everything is. Raises
     TalkerError when the folder cannot be written, the head is missing, or a video is wanted without OpenGL.
     """
     directory, rig, motions = Path(directory), rig or default_rig(), takes.motions
+    pictures.check(len(motions), takes.coefficients.shape[1] / takes.fps)
     tell = callback or (lambda stage, fraction: None)
     outputs = Outputs(
         takes_npz=directory / "takes.npz",
@@ -81,9 +89,11 @@ def write_outputs(
         comparison_mp4=directory / "comparison.mp4" if video else None,
         chart_png=directory / "chart.png",
         report_json=directory / "report.json",
+        comparison_webm=directory / "comparison.webm" if video and pictures.transparent else None,
+        stills=tuple(directory / f"still-{time:.2f}.png" for time in pictures.stills),
     )
     try:
-        _write_all(takes, speech, directory, rig, rig_report or report_of(rig), outputs, tell)
+        _write_all(takes, speech, directory, rig, rig_report or report_of(rig), outputs, pictures, tell)
     except OSError as error:  # no space, no permission, a file where the folder should be
         raise TalkerError(
             f"Cannot write into {directory} ({error.strerror or error}); choose a folder with space that can be written."
@@ -113,14 +123,21 @@ def report(takes: Takes, rig: RigReport, seconds: dict[str, float]) -> dict:
 
 
 def _write_all(
-    takes: Takes, speech: Speech, directory: Path, rig: Rig, rig_report: RigReport, outputs: Outputs, tell: Callback
+    takes: Takes,
+    speech: Speech,
+    directory: Path,
+    rig: Rig,
+    rig_report: RigReport,
+    outputs: Outputs,
+    pictures: Pictures,
+    tell: Callback,
 ) -> None:
     motions = takes.motions
     _remove_leftovers(directory, len(motions))
 
     started = time.perf_counter()
-    if outputs.comparison_mp4:
-        _write_video(takes, speech, rig, outputs.comparison_mp4, tell)
+    if outputs.comparison_mp4 or outputs.stills:
+        _write_pictures(takes, speech, rig, outputs, pictures, tell)
     rendered = time.perf_counter()
 
     tell("write", 0.0)
@@ -142,26 +159,42 @@ def _write_all(
     tell("write", 1.0)
 
 
-def _write_video(takes: Takes, speech: Speech, rig: Rig, path: Path, tell: Callback) -> None:
-    motions = takes.motions
-    frames = len(motions[0].coefficients)
+def _write_pictures(
+    takes: Takes, speech: Speech, rig: Rig, outputs: Outputs, pictures: Pictures, tell: Callback
+) -> None:
+    """The stills, then the videos."""
+    motions, captions = pictures.shown(takes.motions)
     tell("render", 0.0)
-    with Renderer(rig, takes=len(motions)) as renderer:
-        encode(
-            renderer.frames(motions),
-            speech.samples,
-            SAMPLE_RATE,
-            takes.fps,
-            path,
-            title=f"Talker: {speech.name}",
-            callback=lambda done: tell("render", done / frames),
-        )
+    if outputs.stills:
+        stills = pictures.at_stills(motions)
+        with pictures.renderer(rig, motions, captions, pictures.transparent, fine=True) as renderer:
+            for picture, path in zip(renderer.frames(stills), outputs.stills, strict=True):
+                write_still(picture, path)
+    videos = [path for path in (outputs.comparison_mp4, outputs.comparison_webm) if path]
+    for done, path in enumerate(videos):
+        with pictures.renderer(rig, motions, captions, transparent=path == outputs.comparison_webm) as renderer:
+            encode(
+                renderer.frames(motions),
+                speech.samples,
+                SAMPLE_RATE,
+                motions[0].fps,
+                path,
+                title=f"Talker: {speech.name}",
+                callback=lambda frame, done=done: tell(
+                    "render", (done + frame / len(motions[0].coefficients)) / len(videos)
+                ),
+            )
+    if not videos:
+        tell("render", 1.0)
 
 
 def _remove_leftovers(directory: Path, takes: int) -> None:
-    """Remove an earlier run's report and video, and its takes beyond those of this run."""
-    for path in (directory / "report.json", directory / "comparison.mp4"):
-        path.unlink(missing_ok=True)
+    """Remove an earlier run's report and pictures, and its takes beyond those of this run."""
+    for path in ("report.json", "comparison.mp4", "comparison.webm"):
+        (directory / path).unlink(missing_ok=True)
+    for path in directory.glob("still-*.png"):
+        if OWN_STILL.fullmatch(path.name):
+            path.unlink()
     for path in directory.glob("take-*"):
         own = OWN_TAKE.fullmatch(path.name)
         if own and int(own[1]) > takes:

@@ -20,7 +20,7 @@ CAPTION_HEIGHT = 44
 BACKGROUND_TOP, BACKGROUND_BOTTOM = (64, 72, 84), (22, 25, 31)
 """sRGB colours of the soft gradient behind the heads."""
 
-TEXT_COLOR, PLATE_COLOR = (235, 238, 242), (0, 0, 0, 110)
+TEXT_COLOR, PLATE_COLOR = (235, 238, 242), (0, 0, 0, 140)
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,16 @@ class Patch:
 
     top: int
     left: int
-    premultiplied: np.ndarray  # (h, w, 3) uint8
+    premultiplied: np.ndarray  # (h, w, 4) uint8, colour times opacity, and opacity
     transparency: np.ndarray  # (h, w, 1) float32 in [0, 1]
 
     def lay_over(self, picture: np.ndarray) -> None:
-        """Draw on a picture (H, W, 3) uint8, in place."""
+        """Draw on a picture (H, W, 3 or 4) uint8, in place; a fourth channel is opacity, and colours are times it."""
         high, wide = self.premultiplied.shape[:2]
         under = picture[self.top : self.top + high, self.left : self.left + wide]
-        under[...] = self.premultiplied + (under * self.transparency).astype(np.uint8)
+        here = np.s_[: under.shape[0], : under.shape[1]]  # what sticks out of a small picture is cut off
+        over = self.premultiplied[here][..., : picture.shape[2]]
+        under[...] = over + (under * self.transparency[here]).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Layout:
     @property
     def caption_height(self) -> int:
         """Pixels of the band below each head."""
-        return round(CAPTION_HEIGHT * self.height / HEIGHT)
+        return round(CAPTION_HEIGHT * min(self.width, self.height) / HEIGHT)
 
     @property
     def view(self) -> tuple[int, int]:
@@ -84,14 +86,14 @@ class Layout:
         in_row = min(self.columns, self.takes - row * self.columns)
         return column * wide + (self.width - in_row * wide) // 2, row * high
 
-    def overlay(self, captions: Sequence[str]) -> list[Patch]:
-        """A caption under each head, and the label in the top right corner."""
+    def overlay(self, captions: Sequence[str], plates: bool = False) -> list[Patch]:
+        """A caption under each head, on a dark plate if wanted, and the label in the top right corner."""
         band, (wide, high) = self.caption_height, self.view
         font = ImageFont.load_default(max(8, round(0.62 * band)))
         patches = []
         for take, caption in enumerate(captions[: self.takes]):
             x, y = self.corner(take)
-            drawing = _text(caption, font, None)
+            drawing = _text(caption, font, PLATE_COLOR if plates and caption.strip() else None)
             drawing = drawing.crop((0, 0, min(drawing.width, wide), min(drawing.height, band)))
             patches.append(_patch(drawing, x + (wide - drawing.width) // 2, y + high + (band - drawing.height) // 2))
         label = _text(LABEL, ImageFont.load_default(max(8, round(0.5 * band))), PLATE_COLOR)
@@ -105,6 +107,26 @@ def backdrop(width: int, height: int) -> np.ndarray:
     rows = np.rint((1 - blend) * np.array(BACKGROUND_TOP) + blend * np.array(BACKGROUND_BOTTOM))
     opaque = np.hstack([rows, np.full((height, 1), 255)]).astype(np.uint8)
     return np.tile(opaque[:, None], (1, width, 1))
+
+
+def color_bar(layout: Layout, colors: np.ndarray, largest: float, title: str, plates: bool = False) -> list[Patch]:
+    """A bar at the left border with what its lowest and highest colours mean.
+
+    colors : (n, 3) uint8, from 0 to `largest`; title : what is measured, and its unit; plates : as in Layout.overlay
+    """
+    band = layout.caption_height
+    font = ImageFont.load_default(max(8, round(0.4 * band)))
+    wide, high = max(6, round(0.4 * band)), round(0.5 * layout.view[1])
+    rows = colors[np.linspace(len(colors) - 1, 0, high).round().astype(int)]
+    bar = Image.fromarray(np.tile(rows[:, None], (1, wide, 1))).convert("RGBA")
+    left, top = round(0.5 * band), (layout.view[1] - high) // 2
+    patches = [_patch(bar, left, top)]
+    for share, text in ((1.0, f"{largest:g}"), (0.5, f"{largest / 2:g}"), (0.0, "0")):
+        drawing = _text(text, font, PLATE_COLOR if plates else None)
+        patches.append(_patch(drawing, left + wide - 4, top + round((1 - share) * high) - drawing.height // 2))
+    drawing = _text(title, font, PLATE_COLOR if plates else None)
+    patches.append(_patch(drawing, left - 10, max(0, top - drawing.height - round(0.3 * band))))
+    return patches
 
 
 def _text(text: str, font: ImageFont.ImageFont, plate: tuple[int, int, int, int] | None) -> Image.Image:
@@ -123,4 +145,5 @@ def _text(text: str, font: ImageFont.ImageFont, plate: tuple[int, int, int, int]
 def _patch(drawing: Image.Image, left: int, top: int) -> Patch:
     rgba = np.asarray(drawing, np.float32)
     opacity = rgba[..., 3:] / 255
-    return Patch(max(top, 0), max(left, 0), (rgba[..., :3] * opacity).astype(np.uint8), 1 - opacity)
+    premultiplied = np.concatenate([rgba[..., :3] * opacity, rgba[..., 3:]], axis=2).astype(np.uint8)
+    return Patch(max(top, 0), max(left, 0), premultiplied, 1 - opacity)

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,14 +65,33 @@ class Context:
         return self._thread.submit(call, *arguments)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What stays the same from picture to picture.
+
+    resting       : (4, 4) float32, from the mesh's space to the camera's where head_weight is 0
+    projection    : (4, 4) float32, mirrored top to bottom: OpenGL reads the bottom row first, pictures the top row
+    cells         : (heads, 4) float32, scale in x and y, then shift, from the projection to all that is drawn
+    center, radii : (3,) float32, of render.shading.occluder
+    cut           : whether heads end at the borders of their cells
+    """
+
+    resting: np.ndarray
+    projection: np.ndarray
+    cells: np.ndarray
+    center: np.ndarray
+    radii: np.ndarray
+    cut: bool
+
+
 class HeadPainter:
     """Draws copies of one mesh. Every method runs in the context's thread.
 
     vertices, normals : (V, 3) float32, which every head has until it is moved
     faces             : (F, 3) triangles, of which the first `closed` are a surface that nobody sees from inside
-    looks             : (V, 8) float32, sRGB colour, the rig's head_weight, a row of render.shading.materials
-    heads             : number of copies
-    backdrop          : (height, width, 4) uint8, what is behind the heads, sRGB and opacity
+    colors            : (heads, V, 3) float32 in [0, 1], sRGB, of each of the copies
+    looks             : (V, 5) float32, the rig's head_weight, a row of render.shading.materials
+    backdrop          : (height, width, 4) uint8, what is behind the heads, sRGB times opacity and opacity
     scale             : drawn pixels per shown pixel and axis
     lean              : light closed surfaces per vertex
 
@@ -86,15 +106,16 @@ class HeadPainter:
         normals: np.ndarray,
         faces: np.ndarray,
         closed: int,
+        colors: np.ndarray,
         looks: np.ndarray,
-        heads: int,
         backdrop: np.ndarray,
         scale: int,
         lean: bool,
     ) -> None:
         self._size = backdrop.shape[1::-1]
         self._large = (self._size[0] * scale, self._size[1] * scale)
-        self._heads, self._vertices = heads, len(vertices)
+        heads, self._vertices = colors.shape[:2]
+        self._heads, self._channels = heads, 3 if backdrop[..., 3].all() else 4
         self._buffers: list[int] = []
         self._framebuffers: list[int] = []
         self._renderbuffers: list[int] = []
@@ -104,12 +125,13 @@ class HeadPainter:
         GL.glBindVertexArray(self._array)
         # All heads stand one after the other in each buffer, so that one call draws them.
         self._moving = [self._buffer(GL.GL_ARRAY_BUFFER, np.tile(data, (heads, 1))) for data in (vertices, normals)]
+        self._moving.append(self._buffer(GL.GL_ARRAY_BUFFER, np.ascontiguousarray(colors, np.float32)))
         for location, buffer in enumerate(self._moving):
             GL.glBindBuffer(GL.GL_ARRAY_BUFFER, buffer)
             _attribute(location, 3, 12, 0)
         self._buffer(GL.GL_ARRAY_BUFFER, np.tile(looks, (heads, 1)))
-        _attribute(2, 4, 32, 0)
-        _attribute(3, 4, 32, 16)
+        _attribute(3, 1, 20, 0)
+        _attribute(4, 4, 20, 4)
         self._buffer(GL.GL_ELEMENT_ARRAY_BUFFER, np.ascontiguousarray(faces, np.uint32))
         GL.glBindVertexArray(0)
         self._canvases = [self._framebuffer(self._large, depth=True) for _ in range(self.CANVASES)]
@@ -117,22 +139,29 @@ class HeadPainter:
         self._backdrop = self._framebuffer(self._size)
         self._paper(backdrop)
 
-    def move(self, blended: np.ndarray) -> None:
-        """Give the heads what moves: (heads, 2, M, 3) float32, positions and normals of their first M vertices."""
-        for head, arrays in enumerate(np.ascontiguousarray(blended, np.float32)):
-            for buffer, array in zip(self._moving, arrays, strict=True):
+    def move(self, moved: np.ndarray) -> None:
+        """Give the heads what changes: (heads, 2 or 3, M, 3) float32, positions, normals and perhaps colours of their
+        first M vertices."""
+        for head, arrays in enumerate(np.ascontiguousarray(moved, np.float32)):
+            for buffer, array in zip(self._moving, arrays, strict=False):
                 GL.glBindBuffer(GL.GL_ARRAY_BUFFER, buffer)
                 GL.glBufferSubData(GL.GL_ARRAY_BUFFER, 12 * self._vertices * head, array.nbytes, array)
 
-    def draw(
-        self, canvas: int, resting: np.ndarray, turned: np.ndarray, projection: np.ndarray, cells: np.ndarray
-    ) -> None:
+    def set_scene(self, scene: Scene) -> None:
+        """Set what stays the same from picture to picture."""
+        self._cells, self._cut = np.asarray(scene.cells, np.float32), scene.cut
+        for program in self._programs:
+            GL.glUseProgram(program)
+            for name, matrix in (("projection", scene.projection), ("resting", scene.resting)):
+                GL.glUniformMatrix4fv(GL.glGetUniformLocation(program, name), 1, True, matrix)
+            for name, vector in (("center", scene.center), ("inverse_radii", 1 / scene.radii)):
+                GL.glUniform3fv(GL.glGetUniformLocation(program, name), 1, np.asarray(vector, np.float32))
+            GL.glUniform1i(GL.glGetUniformLocation(program, "vertices"), self._vertices)
+
+    def draw(self, canvas: int, turned: np.ndarray) -> None:
         """Begin a picture on one of the canvases; it may not be finished when this returns.
 
-        resting    : (4, 4) float32, from the mesh's space to the camera's where head_weight is 0
-        turned     : (heads, 4, 4) float32, the same where head_weight is 1
-        projection : (4, 4) float32, mirrored top to bottom: OpenGL reads the bottom row first, pictures the top row
-        cells      : (heads, 4) float32, scale in x and y, then shift, from the projection to the whole picture
+        turned : (heads, 4, 4) float32, from the mesh's space to the camera's where head_weight is 1
         """
         self._copy(self._backdrop, self._canvases[canvas], self._size, self._large)
         GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, self._canvases[canvas])
@@ -140,17 +169,16 @@ class HeadPainter:
         GL.glClear(GL.GL_DEPTH_BUFFER_BIT)
         GL.glEnable(GL.GL_DEPTH_TEST)
         GL.glFrontFace(GL.GL_CW)  # mirroring top to bottom turns triangles round
+        for plane in range(4):
+            (GL.glEnable if self._cut else GL.glDisable)(GL.GL_CLIP_DISTANCE0 + plane)
         GL.glBindVertexArray(self._array)
-        placed = np.concatenate([turned[:, :3], cells[:, None]], axis=1).astype(np.float32)
+        placed = np.concatenate([turned[:, :3], self._cells[:, None]], axis=1).astype(np.float32)
         for first in range(0, self._heads, HEADS_AT_ONCE):
             group = placed[first : first + HEADS_AT_ONCE]
             for program, triangles, closed in zip(self._programs, self._triangles, (True, False), strict=True):
                 # The far side of skin and hair is a quarter of the work.
                 (GL.glEnable if closed else GL.glDisable)(GL.GL_CULL_FACE)
                 GL.glUseProgram(program)
-                GL.glUniformMatrix4fv(GL.glGetUniformLocation(program, "projection"), 1, True, projection)
-                GL.glUniformMatrix4fv(GL.glGetUniformLocation(program, "resting"), 1, True, resting)
-                GL.glUniform1i(GL.glGetUniformLocation(program, "vertices"), self._vertices)
                 GL.glUniform1i(GL.glGetUniformLocation(program, "first"), first)
                 GL.glUniform4fv(GL.glGetUniformLocation(program, "heads"), 4 * len(group), group)
                 self._draw_heads(first, len(group), *triangles)
@@ -158,7 +186,8 @@ class HeadPainter:
         GL.glFlush()
 
     def read(self, canvas: int) -> np.ndarray:
-        """The picture on a canvas, (height, width, 3) uint8, once it is finished."""
+        """The picture on a canvas, (height, width, 3) uint8, once it is finished; (height, width, 4) where the backdrop
+        is transparent, colours times opacity and opacity."""
         source = self._canvases[canvas]
         if self._large != self._size:
             # Halving with a linear filter is the exact mean of each square of drawn pixels.
@@ -166,8 +195,9 @@ class HeadPainter:
             source = self._picture
         GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, source)
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
-        picture = np.empty((self._size[1], self._size[0], 3), np.uint8)
-        GL.glReadPixels(0, 0, *self._size, GL.GL_RGB, GL.GL_UNSIGNED_BYTE, picture)
+        picture = np.empty((self._size[1], self._size[0], self._channels), np.uint8)
+        kind = GL.GL_RGB if self._channels == 3 else GL.GL_RGBA
+        GL.glReadPixels(0, 0, *self._size, kind, GL.GL_UNSIGNED_BYTE, picture)
         return picture
 
     def delete(self) -> None:

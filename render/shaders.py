@@ -32,26 +32,43 @@ vec3 light(vec3 at, vec3 surface, vec3 albedo, vec3 finish, float shadow) {
 _VERTEX = f"""#version 330 core
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 normal;
-layout(location = 2) in vec4 color;     // sRGB, head_weight
-layout(location = 3) in vec4 material;  // a row of render.shading.materials
+layout(location = 2) in vec3 color;  // sRGB
+layout(location = 3) in float head_weight;
+layout(location = 4) in vec4 material;  // a row of render.shading.materials
 uniform mat4 projection;
 uniform mat4 resting;
 uniform vec4 heads[{4 * HEADS_AT_ONCE}];  // three rows of a matrix where head_weight is 1, then the cell
 uniform int vertices;  // of a head
 uniform int first;     // head of this draw call
+uniform vec3 center;   // of an ellipsoid that stands for the head where it keeps light from the neck
+uniform vec3 inverse_radii;
+const vec3 key_direction = normalize(vec3(-0.55, 0.60, 0.75));
 """ + """
 vec3 at, n, albedo, finish;
+float shadow;
 void place() {
     int head = 4 * (gl_VertexID / vertices - first);
     vec4 p = vec4(position, 1.0);
     vec3 rests = (resting * p).xyz;
     vec3 turns = vec3(dot(heads[head], p), dot(heads[head + 1], p), dot(heads[head + 2], p));
     vec3 bends = vec3(dot(heads[head].xyz, normal), dot(heads[head + 1].xyz, normal), dot(heads[head + 2].xyz, normal));
-    at = rests + color.w * (turns - rests);  // Rig.turn
-    n = normalize(mat3(resting) * normal + color.w * (bends - mat3(resting) * normal));
+    at = rests + head_weight * (turns - rests);  // Rig.turn
+    n = normalize(mat3(resting) * normal + head_weight * (bends - mat3(resting) * normal));
     albedo = color.rgb * color.rgb * material.w;  // about linear light; the mouth's inside is shaded
     finish = vec3(material.x, material.y * material.w * material.w, material.z);
     gl_Position = projection * vec4(at, 1.0);
+    // How near the way to the key light comes to the ellipsoid's centre, in the turned head's own space.
+    mat3 back = mat3(heads[head].xyz, heads[head + 1].xyz, heads[head + 2].xyz);
+    vec3 from = (back * (at - vec3(heads[head].w, heads[head + 1].w, heads[head + 2].w)) - center) * inverse_radii;
+    vec3 to = back * key_direction * inverse_radii;
+    float ahead = -dot(from, to) / max(dot(to, to), 1e-12);
+    float away = length(from + max(ahead, 0.0) * to);
+    shadow = 1.0 - 0.7 * (1.0 - smoothstep(0.55, 1.05, away)) * smoothstep(0.0, 0.04, ahead);
+    shadow = mix(shadow, 1.0, step(dot(inverse_radii, inverse_radii), 0.0));
+    gl_ClipDistance[0] = gl_Position.w + gl_Position.x;
+    gl_ClipDistance[1] = gl_Position.w - gl_Position.x;
+    gl_ClipDistance[2] = gl_Position.w + gl_Position.y;
+    gl_ClipDistance[3] = gl_Position.w - gl_Position.y;
     vec4 cell = heads[head + 3];  // scale, then shift, in the picture
     gl_Position.xy = gl_Position.xy * cell.xy + gl_Position.w * cell.zw;
 }
@@ -64,12 +81,14 @@ out vec3 lit_at;
 out vec3 lit_n;
 out vec3 lit_albedo;
 flat out vec3 lit_finish;
+out float lit_shadow;
 void main() {
     place();
     lit_at = at;
     lit_n = n;
     lit_albedo = albedo;
     lit_finish = finish;
+    lit_shadow = shadow;
 }
 """,
     "#version 330 core"
@@ -79,10 +98,11 @@ in vec3 lit_at;
 in vec3 lit_n;
 in vec3 lit_albedo;
 flat in vec3 lit_finish;
+in float lit_shadow;
 out vec4 pixel;
 void main() {
     vec3 surface = normalize(gl_FrontFacing ? lit_n : -lit_n);
-    pixel = vec4(light(lit_at, surface, lit_albedo, lit_finish, 1.0), 1.0);
+    pixel = vec4(light(lit_at, surface, lit_albedo, lit_finish, lit_shadow), 1.0);
 }
 """,
 )
@@ -95,7 +115,7 @@ VERTEX_LIT = (
 out vec3 lit;
 void main() {
     place();
-    lit = light(at, n, albedo, finish, 1.0);
+    lit = light(at, n, albedo, finish, shadow);
 }
 """,
     """#version 330 core

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from render.rig import Rig
+from talker.motion import ARKIT_INDEX
 
 # (roughness exponent, specular strength, subsurface) by what a part's name contains, first match wins.
 MATERIALS: tuple[tuple[tuple[str, ...], tuple[float, float, float]], ...] = (
@@ -25,6 +26,9 @@ MOUTH_DARKENING_DEPTH = 0.030
 MOUTH_LIGHT = 0.3
 """Share of the light that reaches the throat."""
 
+JAW_SHARE = 0.3
+"""Share of the furthest drop of an open jaw from which on a vertex belongs to the jaw."""
+
 
 def closed_first(rig: Rig) -> tuple[np.ndarray, int]:
     """Numbers (F,) of the rig's triangles, those of CLOSED_PARTS in that order before all others, and how many
@@ -34,6 +38,19 @@ def closed_first(rig: Rig) -> tuple[np.ndarray, int]:
         part[rig.parts.get(name, np.empty(0, np.int32))] = rank
     rank = part[rig.faces].max(axis=1)
     return np.argsort(rank, kind="stable"), int((rank < len(CLOSED_PARTS)).sum())
+
+
+def occluder(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and radii, (3,) each in metres, of an ellipsoid that stands for the jaw, and turns with the head.
+
+    It keeps the key light from the neck. Radii are infinite, and no shadow falls, where jawOpen moves nothing.
+    """
+    drop = -rig.deltas[ARKIT_INDEX["jawOpen"], :, 1]
+    jaw = rig.vertices[drop > max(JAW_SHARE * drop.max(), 1e-4)]
+    if len(jaw) < 4:
+        return np.zeros(3, np.float32), np.full(3, np.inf, np.float32)
+    low, high = jaw.min(axis=0), jaw.max(axis=0)
+    return (low + high) / 2, np.maximum((high - low) / 2, 1e-3)
 
 
 def materials(rig: Rig) -> np.ndarray:

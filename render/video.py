@@ -1,4 +1,5 @@
-"""Video: pictures and speech in one MP4 (H.264 and AAC) that every browser plays."""
+"""Video: pictures and speech in one MP4 (H.264 and AAC) that every browser plays, or in one WebM (VP9 and Opus),
+which keeps a transparent background for compositing."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import av
 import numpy as np
 from av.audio.resampler import AudioResampler
 from av.video.reformatter import Colorspace
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from talker.atomic import whole_file
 from talker.errors import TalkerError
@@ -28,6 +31,15 @@ BT709 = 1
 """Code of ITU-R BT.709 in H.264's colour description (ITU-T H.273, tables 2 to 4)."""
 
 
+def write_still(picture: np.ndarray, path: str | Path) -> None:
+    """Write a picture (H, W, 3) uint8, or (H, W, 4) with opacity, as a PNG that says it is synthetic, whole or not at
+    all."""
+    notes = PngInfo()
+    notes.add_text("Comment", COMMENT)
+    with whole_file(path) as temporary:
+        Image.fromarray(picture).save(temporary, "PNG", pnginfo=notes)
+
+
 def encode(
     frames: Iterable[np.ndarray],
     samples: np.ndarray,
@@ -38,10 +50,12 @@ def encode(
     comment: str = COMMENT,
     callback: Callable[[int], None] | None = None,
 ) -> None:
-    """Write an MP4. Frames stream to the encoder, so memory does not grow with the length.
+    """Write a video. Frames stream to the encoder, so memory does not grow with the length.
 
-    frames      : pictures (H, W, 3) uint8, sRGB, H and W even; picture k shows from k / fps on
+    frames      : pictures (H, W, 3) uint8, sRGB, H and W even; picture k shows from k / fps on. For a WebM they may
+                  have a fourth channel, opacity
     samples     : (n,) float32 in [-1, 1], mono, sample_rate samples a second
+    path        : ends in .mp4 (H.264 and AAC) or .webm (VP9 and Opus)
     title       : the container's title; comment : its comment
     callback    : called with the number of pictures encoded so far
 
@@ -52,29 +66,34 @@ def encode(
         first = next(pictures)
     except StopIteration:
         raise TalkerError("There is no picture to put into the video; give at least one frame of motion.") from None
-    height, width = first.shape[:2]
+    height, width, channels = first.shape
     if height % 2 or width % 2:
-        raise TalkerError(f"A video of {width} x {height} pixels cannot be H.264; make both even.")
+        raise TalkerError(f"A video of {width} x {height} pixels cannot be encoded; make both even.")
+    webm = Path(path).suffix.lower() == ".webm"
+    if channels == 4 and not webm:
+        raise TalkerError(f"{Path(path).name} cannot keep a transparent background; write a .webm.")
+    pixels = "yuva420p" if channels == 4 else "yuv420p"
     rate = Fraction(fps).limit_denominator(1001)
     samples = np.clip(np.asarray(samples, np.float32).reshape(1, -1), -1, 1)
 
     # faststart moves the index to the front, so that a browser plays before it has everything.
-    options = {"movflags": "+faststart"}
-    with whole_file(path) as temporary, av.open(temporary, "w", format="mp4", options=options) as container:
+    kind, options = ("webm", {}) if webm else ("mp4", {"movflags": "+faststart"})
+    with whole_file(path) as temporary, av.open(temporary, "w", format=kind, options=options) as container:
         container.metadata.update(title=title, comment=comment)
-        video = container.add_stream("libx264", rate=rate, options=_x264(rate))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        codec, settings = ("libvpx-vp9", _vp9(rate)) if webm else ("libx264", _x264(rate))
+        video = container.add_stream(codec, rate=rate, options=settings)
+        video.width, video.height, video.pix_fmt = width, height, pixels
         video.codec_context.thread_count = 0  # as many as there are cores
         video.codec_context.color_primaries = video.codec_context.color_trc = BT709
         video.codec_context.colorspace = BT709
-        sound = container.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+        sound = container.add_stream("libopus" if webm else "aac", rate=AUDIO_RATE, layout="mono")
         sound.bit_rate = 96_000
         resampler = AudioResampler(format=sound.format, layout="mono", rate=AUDIO_RATE)
 
         heard = 0
         for shown, picture in enumerate(_with_first(first, pictures)):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba" if channels == 4 else "rgb24")
+            frame = frame.reformat(format=pixels, dst_colorspace=Colorspace.ITU709)
             frame.pts, frame.time_base = shown, 1 / rate
             container.mux(video.encode(frame))
             # Sound goes in alongside, so that the container interleaves without keeping either waiting.
@@ -92,6 +111,12 @@ def encode(
 def _x264(rate: Fraction) -> dict[str, str]:
     """Options of the encoder: fast, and a key frame every second, so that seeking is quick."""
     return {"preset": PRESET, "crf": str(CONSTANT_RATE_FACTOR), "g": str(max(1, round(rate)))}
+
+
+def _vp9(rate: Fraction) -> dict[str, str]:
+    """Options of the encoder: its fast way, constant quality (31 is what its authors advise at 1080p)."""
+    options = {"deadline": "realtime", "cpu-used": "7", "row-mt": "1", "auto-alt-ref": "0"}
+    return options | {"crf": "31", "b": "0", "g": str(max(1, round(rate)))}
 
 
 def _with_first(first: np.ndarray, rest: Iterable[np.ndarray]) -> Iterable[np.ndarray]:

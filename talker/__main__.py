@@ -15,6 +15,8 @@ def speak(args: argparse.Namespace) -> None:
     from talker.audio import load_speech
 
     speech = load_speech(args.audio)
+    pictures = _pictures(args)
+    pictures.check(args.takes, speech.seconds)
 
     from render.rigs.load import find_rig
 
@@ -39,9 +41,21 @@ def speak(args: argparse.Namespace) -> None:
             guidance=args.guidance, callback=show,
         )  # fmt: skip
         outputs = write_outputs(
-            takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report
+            takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report, pictures=pictures
         )
     print(Path(outputs.report_json).read_text())
+
+
+def _pictures(args: argparse.Namespace):
+    """What the options say about video and stills; checked before anything slow begins."""
+    from render.views import Pictures, parse_size, parse_times
+    from talker.formats import read_motion
+
+    width, height = parse_size(args.size)
+    return Pictures(
+        width, height, args.fps, args.view, read_motion(args.truth) if args.truth else None, parse_times(args.stills),
+        args.transparent,
+    )  # fmt: skip
 
 
 def identities(args: argparse.Namespace) -> None:
@@ -91,6 +105,15 @@ def parser() -> argparse.ArgumentParser:
         "--rig", metavar="LOOK|PATH", help="face: GLB with ARKit shapes, OBJ folder or zip, FLAME .pkl (default: ours)"
     )
     add.add_argument("--no-video", action="store_true", help="skip the comparison video")
+    add.add_argument("--size", default="720p", metavar="SIZE", help="720p, portrait-720p or 1280x720 (default 720p)")
+    add.add_argument("--fps", type=float, metavar="25|30|60", help="frames a second of the video (default: the takes' own)")
+    add.add_argument(
+        "--view", default="takes", metavar="takes|spread|difference",
+        help="takes side by side; one head coloured by how much takes differ; or two takes laid over each other",
+    )  # fmt: skip
+    add.add_argument("--truth", metavar="FILE", help="recorded motion of this speech to show first: .csv, .json or .npz")
+    add.add_argument("--stills", default="", metavar="0.5,1.2", help="seconds to save as still-SECONDS.png")
+    add.add_argument("--transparent", action="store_true", help="also comparison.webm and stills without background")
     add.add_argument("--device", help="cpu or cuda (default: what there is)")
     add.add_argument("--quiet", action="store_true", help="no progress bar")
     add.set_defaults(run=speak)

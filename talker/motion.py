@@ -56,3 +56,33 @@ class Motion:
     coefficients: np.ndarray
     head: np.ndarray
     fps: float = FPS
+
+
+def resample(motion: Motion, fps: float, frames: int | None = None) -> Motion:
+    """Motion at another frame rate by linear interpolation; past its end the last frame is held.
+
+    frames : how many; as many as the motion lasts unless given
+    """
+    count = len(motion.coefficients)
+    if frames is None:
+        frames = max(1, round(count * fps / motion.fps))
+    if fps == motion.fps and frames == count:
+        return motion
+    return motion_at(motion, np.arange(frames) / fps, fps)
+
+
+def motion_at(motion: Motion, times: np.ndarray, fps: float = FPS) -> Motion:
+    """Motion at given times by linear interpolation: (n,) seconds from its first frame -> n frames, called `fps`.
+
+    Before its beginning the first frame is held, past its end the last one.
+    """
+    count = len(motion.coefficients)
+    position = np.clip(np.asarray(times, float) * motion.fps, 0, count - 1)
+    low = np.floor(position).astype(int)
+    high = np.minimum(low + 1, count - 1)
+    share = (position - low)[:, None].astype(np.float32)
+
+    def between(values: np.ndarray) -> np.ndarray:
+        return ((1 - share) * values[low] + share * values[high]).astype(np.float32)
+
+    return Motion(between(motion.coefficients), between(motion.head), fps)

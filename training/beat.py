@@ -25,7 +25,7 @@ from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.errors import TalkerError
 from talker.formats import read_beat_json
-from talker.motion import ARKIT_NAMES, FPS, Motion
+from talker.motion import ARKIT_NAMES, FPS, Motion, resample
 from training.alignment import SILENCE, Phone, contiguous, normalise_label
 
 SPLITS = ("train", "validation", "heldout_utterance", "heldout_speaker")
@@ -63,24 +63,6 @@ class Utterance:
         if self.text_grid is None:
             raise TalkerError(f"{self.wav} has no TextGrid beside it: align it first.")
         return read_phones(self.text_grid)
-
-
-def resample(motion: Motion, fps: float, frames: int | None = None) -> Motion:
-    """Motion at another frame rate by linear interpolation; past its end the last frame is held."""
-    count = len(motion.coefficients)
-    if frames is None:
-        frames = max(1, round(count * fps / motion.fps))
-    if fps == motion.fps and frames == count:
-        return motion
-    position = np.clip(np.arange(frames) * motion.fps / fps, 0, count - 1)
-    low = np.floor(position).astype(int)
-    high = np.minimum(low + 1, count - 1)
-    share = (position - low)[:, None].astype(np.float32)
-
-    def between(values: np.ndarray) -> np.ndarray:
-        return ((1 - share) * values[low] + share * values[high]).astype(np.float32)
-
-    return Motion(between(motion.coefficients), between(motion.head), fps)
 
 
 def write_motion(motion: Motion, path: Path) -> None:

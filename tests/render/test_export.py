@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from render import export
+from render import views
 from render.export import write_outputs
 from talker.errors import TalkerError
 from talker.formats import read_beat_json, read_live_link_csv
@@ -87,14 +87,14 @@ def test_a_folder_shows_one_run_and_keeps_what_is_not_ours(ball_rig, takes, spee
 def test_a_failure_leaves_no_half_written_file_and_no_report(ball_rig, takes, speech, tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text("{}")
 
-    class Breaks(export.Renderer):
+    class Breaks(views.Renderer):
         def frames(self, motions):
             for count, picture in enumerate(super().frames(motions)):
                 if count == 6:
                     raise TalkerError("The drawing broke; try again.")
                 yield picture
 
-    monkeypatch.setattr(export, "Renderer", Breaks)
+    monkeypatch.setattr(views, "Renderer", Breaks)
     with pytest.raises(TalkerError, match="drawing broke"):
         write_outputs(takes, speech, tmp_path, ball_rig)
     assert list(tmp_path.iterdir()) == []

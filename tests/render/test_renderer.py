@@ -13,7 +13,7 @@ import pytest
 from render.antialiasing import smooth_edges
 from render.blend import Blend, vertex_normals
 from render.layout import LABEL, Layout, backdrop
-from render.renderer import FIELD_OF_VIEW, Renderer
+from render.renderer import FIELD_OF_VIEW, PIECE, Renderer
 from render.rig import default_rig, rotation_matrices
 from render.shading import MOUTH_DARKENING_DEPTH, MOUTH_LIGHT, closed_first, materials
 from talker.errors import TalkerError
@@ -72,18 +72,19 @@ def test_the_shader_bends_the_neck_as_the_rig_defines(bust_rig, fine, monkeypatc
     coefficients, head = np.zeros((2, 52), np.float32), np.array([[0.4, 0.3, 0.25], [-0.4, -0.3, 0.1]], np.float32)
     coefficients[:, ARKIT_INDEX["jawOpen"]] = 0.5
     still = np.zeros((2, 3), np.float32)
+    # Without the shadow that a turned head throws, and heads that were turned before do not.
+    monkeypatch.setattr("render.renderer.occluder", lambda rig: (np.zeros(3), np.full(3, np.inf)))
 
-    def turned(coefficients):
-        """All vertices and normals, turned, in the place of those that shapes move."""
-        vertices = bust_rig.pose(coefficients)
+    def turned(coefficients, still):
+        """All vertices and normals, turned, in the place of those that shapes move, of heads that keep still."""
+        vertices = bust_rig.pose(coefficients[0])
         normals = np.stack([vertex_normals(v, bust_rig.faces) for v in vertices])
         both = np.stack([bust_rig.turn(vertices, head), bust_rig.turn_normals(normals, head)], axis=1)
-        return both[:, :, order]
+        return both[None, :, :, renderer._blend.order], renderer._turned(still)
 
     with Renderer(bust_rig, takes=2, width=640, height=360, fine=fine) as renderer:
         resting, shown = renderer.frame(coefficients, still), renderer.frame(coefficients, head)
-        order = renderer._blend.order
-        monkeypatch.setattr(renderer, "_blend", turned)
+        monkeypatch.setattr(renderer, "_moved", turned)
         expected = renderer.frame(coefficients, still)
     apart = np.abs(shown.astype(int) - expected).max(axis=2)
     assert (apart > 3).mean() < 1e-3, "rounding may move an edge by a pixel"
@@ -131,14 +132,14 @@ def test_few_pictures_are_drawn_ahead_however_long_the_motion_is(ball_rig, monke
     """Memory stays the same for a minute and for a second: nothing is drawn or blended long before it is wanted."""
     minute = Motion(np.zeros((1800, 52), np.float32), np.zeros((1800, 3), np.float32))
     with Renderer(ball_rig, width=64, height=64) as renderer:
-        drawn, blended, blend = [], [], renderer._blend
-        monkeypatch.setattr(renderer, "_blend", lambda coefficients: blended.append(len(coefficients)) or blend(coefficients))
+        drawn, blended, moved = [], [], renderer._moved
+        monkeypatch.setattr(renderer, "_moved", lambda c, h: blended.append(len(c)) or moved(c, h))
         monkeypatch.setattr(renderer, "_draw", lambda *_: drawn.append(1))
         frames = renderer.frames([minute])
         for shown in range(1, 30):
             next(frames)
             renderer._context.submit(int).result()  # all that was asked of OpenGL is done
-            assert len(drawn) <= shown + 2 and sum(blended) <= shown + 2 + 2 * renderer.PIECE
+            assert len(drawn) <= shown + 2 and sum(blended) <= shown + 2 + 2 * PIECE
         frames.close()
 
 
@@ -238,6 +239,21 @@ def test_parts_decide_how_they_take_light(ball_rig):
     triangles, closed = closed_first(ball_rig)
     assert closed == len(ball_rig.faces) - 16
     np.testing.assert_array_equal(np.sort(triangles), np.arange(len(ball_rig.faces)))
+
+
+def test_the_chin_keeps_light_from_the_neck_and_takes_its_shadow_along(monkeypatch):
+    """The key light comes from the viewer's upper left: less of it reaches the neck right of the chin, and the shadow
+    goes along when the chin turns left. None is missing above the chin."""
+    head = np.array([[0, 0, 0], [-0.5, 0, 0]], np.float32)
+    with Renderer(default_rig(), takes=2, width=640, height=480) as renderer:
+        shaded = renderer.frame(np.zeros((2, 52)), head).astype(int)
+    monkeypatch.setattr("render.renderer.occluder", lambda rig: (np.zeros(3), np.full(3, np.inf)))
+    with Renderer(default_rig(), takes=2, width=640, height=480) as renderer:
+        lost = (renderer.frame(np.zeros((2, 52)), head).astype(int) - shaded)[..., 0]
+    rows, columns = np.nonzero(lost > 12)
+    assert rows.min() > 240 and len(rows) > 2000, "below the middle of the head"
+    ahead, turned = columns[columns < 320].mean(), columns[columns >= 320].mean() - 320
+    assert turned + 10 < ahead and ahead > 170
 
 
 def test_light_fades_behind_the_lips_but_only_inside_the_mouth(ball_rig):
