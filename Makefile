@@ -10,13 +10,15 @@ export OMP_NUM_THREADS ?= 2
 export GRADIO_ANALYTICS_ENABLED ?= False
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+VALIDATOR := tests/gltf_validator/node_modules/installed
+
 .PHONY: demo test clean debian-packages debian-packages-dev
 .DELETE_ON_ERROR:
 
 demo: debian-packages $(VENV)/installed
 	$(BIN)/python app.py
 
-test: debian-packages debian-packages-dev $(VENV)/installed-dev
+test: debian-packages debian-packages-dev $(VENV)/installed-dev $(VALIDATOR)
 	$(BIN)/python -m pytest $(ARGS)
 
 clean:
@@ -33,6 +35,11 @@ $(VENV)/installed: requirements.txt | $(BIN)/python
 $(VENV)/installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install --requirement $<
 	touch $(VENV)/installed $@
+
+# Khronos' glTF-Validator, one npm package; its tests are skipped where it cannot be fetched.
+$(VALIDATOR): tests/gltf_validator/package-lock.json $(VENV)/installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/gltf_validator --no-audit --no-fund --silent \
+		&& touch $@ || echo "gltf-validator could not be fetched from npm; its tests are skipped"
 
 # Debian packages that are missing: installed as root, else named. Other systems bring their own.
 define install-packages
