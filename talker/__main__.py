@@ -1,4 +1,4 @@
-"""The command line: python -m talker speak | identities | models | bench."""
+"""The command line: python -m talker speak | identities | models | fetch-rig | bench."""
 
 from __future__ import annotations
 
@@ -73,6 +73,14 @@ def models(args: argparse.Namespace) -> None:
         print(f"{name}\t{summary}")
 
 
+def fetch_rig(args: argparse.Namespace) -> None:
+    """ICT-FaceKit into a folder that --rig takes."""
+    from render.rigs.fetch import fetch_ict
+
+    folder = fetch_ict(args.directory)
+    print(f"{folder}: give it to `speak` as --rig")
+
+
 def bench(args: argparse.Namespace) -> None:
     """Inference time per frame, as JSON."""
     from talker.bench import measure
@@ -123,6 +131,10 @@ def parser() -> argparse.ArgumentParser:
     add.set_defaults(run=identities)
 
     verbs.add_parser("models", help="list the checkpoints").set_defaults(run=models)
+
+    add = verbs.add_parser("fetch-rig", help="download ICT-FaceKit, a face under the MIT licence, for --rig")
+    add.add_argument("directory", metavar="DIR", help="new folder to write into")
+    add.set_defaults(run=fetch_rig)
 
     add = verbs.add_parser("bench", help="inference time per frame (ITF) by stage, as JSON")
     add.add_argument("--model", default="diffusiontalker", metavar="NAME")
