@@ -122,7 +122,7 @@ def test_a_server_that_answers_with_other_files_is_not_believed(served, tmp_path
             fetch_ict(tmp_path / "ict", f"http://127.0.0.1:{server.server_port}/ICT-FaceKit.git", commit)
     finally:
         server.shutdown()
-    assert sum(Liar.sent) > 1000, "it did answer"
+    assert Liar.sent[-1] > 300, "it did answer, with a commit and its trees"
     assert not (tmp_path / "ict").exists()
 
 
