@@ -52,9 +52,9 @@ def example_motions(takes: int, frames: int) -> list[Motion]:
 
 def usual_frames(rig: Rig, motions: list[Motion], width: int, height: int) -> Iterator[np.ndarray]:
     """A new pyrender mesh for every head of every frame, one directional light, pyrender's own shading."""
-    from render import opengl  # sets the platform and what pyrender misses in NumPy 2
+    from render import context  # noqa: F401  sets the platform and what pyrender misses in NumPy 2
 
-    pyrender = opengl.pyrender
+    import pyrender  # isort: skip
     import trimesh
 
     renderer = pyrender.OffscreenRenderer(width // len(motions), height)

@@ -1,68 +1,16 @@
-"""OpenGL: one off-screen context in a thread of its own, and the buffers that draw heads with it.
-
-Importing this module picks the platform and loads OpenGL, so render.renderer imports it only when a picture
-is wanted. Raises ImportError, OSError or AttributeError where a machine has no OpenGL.
-"""
+"""OpenGL: the buffers and programs that draw heads. Everything here runs in the thread of render.context."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
-os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-if not hasattr(np, "infty"):
-    np.infty = np.inf  # pyrender 0.1.45 still reads the name that NumPy 2 dropped
+from render.context import GL  # which picks the platform before OpenGL is loaded
+from render.shaders import HEADS_AT_ONCE, PIXEL_LIT, VERTEX_LIT
 
-import pyrender  # noqa: E402
-from OpenGL import GL  # noqa: E402
-from OpenGL.GL import shaders  # noqa: E402
-
-from render.shaders import HEADS_AT_ONCE, PIXEL_LIT, VERTEX_LIT  # noqa: E402
-
-SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software", "swiftshader", "basic render")
-"""What the names of rasterisers on the processor contain."""
-
-
-class Context:
-    """The one context of the process. An OpenGL context belongs to a thread, while handlers of a web page run in
-    many: so it has its own thread, and all work for it is submitted there.
-
-    rasteriser : what draws, in OpenGL's words ("llvmpipe (LLVM 15.0.6, 256 bits)")
-    """
-
-    _lock = threading.Lock()
-    _shared: Context | None = None
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="opengl")
-        try:
-            # Its size does not matter: heads are drawn into framebuffers of their own.
-            self._offscreen = self.submit(pyrender.OffscreenRenderer, 16, 16).result()
-            self.rasteriser = self.submit(GL.glGetString, GL.GL_RENDERER).result().decode(errors="replace")
-        except BaseException:
-            self._thread.shutdown()
-            raise
-
-    @classmethod
-    def shared(cls) -> Context:
-        with cls._lock:
-            if cls._shared is None:
-                cls._shared = cls()
-            return cls._shared
-
-    @property
-    def on_processor(self) -> bool:
-        """Whether pictures are drawn by the processor, where every pixel costs."""
-        return any(name in self.rasteriser.lower() for name in SOFTWARE)
-
-    def submit(self, call: Callable, *arguments) -> Future:
-        return self._thread.submit(call, *arguments)
+from OpenGL.GL import shaders  # isort: skip
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ drawn in OpenGL's thread, and finished and encoded in the caller's. benchmarks/r
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,16 +31,25 @@ MARGIN = 1.08
 """Room around the neutral head, as a factor: an open jaw and a nod stay in the picture."""
 
 
+REMEDIES = {
+    "linux": "install the Debian packages libegl1 and libgl1-mesa-dri",
+    "darwin": "run it on a Mac whose graphics driver offers OpenGL 4.1",
+    "win32": "install the graphics driver of the machine",
+}
+"""What helps where there is no OpenGL, by sys.platform."""
+
+
 def _opengl():
     """The module render.opengl and the process's context, or the sentence that says what to install."""
     try:
         from render import opengl
+        from render.context import Context
 
-        return opengl, opengl.Context.shared()
+        return opengl, Context.shared()
     except Exception as error:  # whatever a loader, EGL or a driver raises, the remedy is the same
         raise TalkerError(
             "No OpenGL for drawing pictures on this machine (PYOPENGL_PLATFORM="
-            f"{os.environ.get('PYOPENGL_PLATFORM', 'egl')}); install the Debian packages libegl1 and libgl1-mesa-dri, "
+            f"{os.environ.get('PYOPENGL_PLATFORM', 'unset')}); {REMEDIES.get(sys.platform, REMEDIES['linux'])}, "
             "or go without video."
         ) from error
 
