@@ -25,6 +25,7 @@ from assets.theme import CSS, theme
 from render.export import write_outputs
 from render.rigs.load import SUFFIXES, find_rig
 from render.viewer import camera_position
+from render.views import FRAME_RATES, SIZES, chosen
 from talker.audio import MAX_SECONDS, load_speech
 from talker.errors import TalkerError
 from talker.identity import Match
@@ -40,6 +41,13 @@ MAX_UPLOAD = "100mb"
 """More than a minute of any usual recording, uncompressed."""
 
 LARGEST_SEED = 2**31 - 1
+
+VIEWS = {
+    "Takes side by side": "takes",
+    "Heat map of how takes differ": "spread",
+    "Two takes over each other": "difference",
+}
+"""What the page calls the views of render.views."""
 
 STAGES = {
     "encode": (0.00, 0.06, "Listening to the speech"),
@@ -126,6 +134,12 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
         seed: int,
         steps: int,
         face: str | None,
+        view: str,
+        size: str,
+        fps: int,
+        stills: str,
+        truth: str | None,
+        transparent: bool,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[tuple]:
         """Animate a recording: several takes, the matched identity, video, chart and files."""
@@ -134,6 +148,8 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
             if audio is None:
                 raise TalkerError("There is no speech yet; record some, upload a file or choose an example.")
             speech = load_speech(audio)
+            pictures = chosen(size, fps, view, truth, stills or "", transparent)
+            pictures.check(int(takes), speech.seconds)
             rig, rig_report = find_rig(face)
             made = talker.speak(
                 speech, takes=int(takes), seed=int(seed or 0), identity=identity, steps=int(steps), callback=show
@@ -141,7 +157,9 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
             # Gradio copies what is yielded into its cache before it asks for more, so the folder
             # of this run goes as soon as the generator goes on.
             with tempfile.TemporaryDirectory(prefix="talker-") as folder:
-                outputs = write_outputs(made, speech, folder, rig, callback=show, rig_report=rig_report)
+                outputs = write_outputs(
+                    made, speech, folder, rig, callback=show, rig_report=rig_report, pictures=pictures
+                )
                 yield (
                     gr.Column(visible=True),
                     str(outputs.comparison_mp4),
@@ -196,6 +214,17 @@ def build(talker: Talker) -> gr.Blocks:
                         elem_id="face",
                         height=140,
                     )
+                with gr.Accordion("Picture", open=False, elem_id="picture"):
+                    view = gr.Dropdown(list(VIEWS.items()), value="takes", label="View", elem_id="view")
+                    with gr.Row(equal_height=True):
+                        sizes = [*SIZES, *(f"portrait-{name}" for name in SIZES)]
+                        size = gr.Dropdown(sizes, value="720p", label="Size", min_width=120, elem_id="size")
+                        fps = gr.Dropdown(list(FRAME_RATES), value=30, label="Frames a second", min_width=120)
+                    stills = gr.Textbox(label="Still images", info="Seconds, such as 0.5, 1.2", elem_id="stills")
+                    truth = gr.File(
+                        file_types=[".csv", ".json", ".npz"], label="Recorded motion to show first", height=110
+                    )
+                    transparent = gr.Checkbox(label="Also without background (WebM, PNG)", elem_id="transparent")
                 with gr.Accordion("Seed and steps", open=False):
                     with gr.Row(equal_height=True):
                         seed = gr.Number(0, precision=0, minimum=0, maximum=LARGEST_SEED, label="Seed", min_width=120)
@@ -206,7 +235,7 @@ def build(talker: Talker) -> gr.Blocks:
                 generate = gr.Button("Generate", variant="primary", size="lg", elem_id="generate")
                 matched = gr.HTML(elem_id="matched")
             with gr.Column(scale=7, min_width=320):
-                video = gr.Video(label="Takes side by side", elem_id="comparison", interactive=False, autoplay=True, buttons=[])
+                video = gr.Video(label="Takes", elem_id="comparison", interactive=False, autoplay=True, buttons=[])
                 with gr.Column(visible=False) as details:
                     timing = gr.HTML(elem_id="timing")
                     viewer = gr.Model3D(
@@ -224,7 +253,7 @@ def build(talker: Talker) -> gr.Blocks:
         new_seed.click(lambda: random.randint(0, LARGEST_SEED), outputs=seed, api_visibility="private")
         generate.click(
             speak_with(talker),
-            inputs=[audio, takes, identity, seed, steps, face],
+            inputs=[audio, takes, identity, seed, steps, face, view, size, fps, stills, truth, transparent],
             outputs=[details, video, chart, matched, timing, files, camera],
             show_progress_on=[video, matched],
             concurrency_limit=1,

@@ -69,7 +69,7 @@ def sheet(rig: Rig, rows: list[tuple[str, np.ndarray]], columns: int = 9, cell: 
     rows = rows + [blank] * (-len(rows) % columns)
     for start in range(0, len(rows), columns):
         names, poses = zip(*rows[start : start + columns], strict=True)
-        with Renderer(face, columns, cell[0] * columns, cell[1], captions=list(names)) as renderer:
+        with Renderer(face, columns, cell[0] * columns, cell[1], captions=list(names), fine=True) as renderer:
             strips.append(renderer.frame(np.stack(poses), np.tile(np.float32([turn, 0, 0]), (columns, 1))))
     return np.concatenate(strips)
 
@@ -94,7 +94,7 @@ def write_portrait(rig: Rig, path: str | Path, cell: tuple[int, int] = (300, 420
     heads[:3, 0], heads[3:, 0] = list(turns.values()), -0.2
     captions, rows = [*turns, *faces], []
     for start in (0, 3, 6):
-        with Renderer(rig, 3, 3 * cell[0], cell[1], captions=captions[start : start + 3]) as renderer:
+        with Renderer(rig, 3, 3 * cell[0], cell[1], captions=captions[start : start + 3], fine=True) as renderer:
             rows.append(renderer.frame(poses[start : start + 3], heads[start : start + 3]))
     _write(np.concatenate(rows), path)
 

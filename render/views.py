@@ -18,6 +18,7 @@ from render.layout import HEIGHT, WIDTH, Patch, color_bar
 from render.renderer import Renderer
 from render.rig import Rig
 from talker.errors import TalkerError
+from talker.formats import read_motion
 from talker.motion import Motion, motion_at, resample
 
 VIEWS = ("takes", "spread", "difference")
@@ -112,6 +113,23 @@ class Pictures:
     def at_stills(self, motions: Sequence[Motion]) -> list[Motion]:
         """The motions at the times of the stills alone."""
         return [motion_at(motion, np.asarray(self.stills), motion.fps) for motion in motions]
+
+
+def chosen(
+    size: str = "720p",
+    fps: float | None = None,
+    view: str = VIEWS[0],
+    truth: str | None = None,
+    stills: str = "",
+    transparent: bool = False,
+) -> Pictures:
+    """Pictures as words ask for them, on the command line and on the page.
+
+    size : see parse_size; truth : path of a motion file; stills : see parse_times. Raises TalkerError.
+    """
+    width, height = parse_size(size)
+    recorded = read_motion(truth) if truth else None
+    return Pictures(width, height, fps, view, recorded, parse_times(stills), transparent)
 
 
 def parse_size(text: str) -> tuple[int, int]:

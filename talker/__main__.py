@@ -15,7 +15,10 @@ def speak(args: argparse.Namespace) -> None:
     from talker.audio import load_speech
 
     speech = load_speech(args.audio)
-    pictures = _pictures(args)
+
+    from render.views import chosen
+
+    pictures = chosen(args.size, args.fps, args.view, args.truth, args.stills, args.transparent)
     pictures.check(args.takes, speech.seconds)
 
     from render.rigs.load import find_rig
@@ -44,18 +47,6 @@ def speak(args: argparse.Namespace) -> None:
             takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report, pictures=pictures
         )
     print(Path(outputs.report_json).read_text())
-
-
-def _pictures(args: argparse.Namespace):
-    """What the options say about video and stills; checked before anything slow begins."""
-    from render.views import Pictures, parse_size, parse_times
-    from talker.formats import read_motion
-
-    width, height = parse_size(args.size)
-    return Pictures(
-        width, height, args.fps, args.view, read_motion(args.truth) if args.truth else None, parse_times(args.stills),
-        args.transparent,
-    )  # fmt: skip
 
 
 def identities(args: argparse.Namespace) -> None:

@@ -190,6 +190,32 @@ def test_results_fit_a_phone(uploaded):
     assert max(video["width"], viewer["width"]) <= 390
 
 
+def choose(page: Page, place: str, option: str) -> None:
+    """Pick an option of a drop-down list."""
+    page.locator(f"{place} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def test_pictures_of_another_view_and_size_with_stills(browser, visit, example_clip):
+    """Two takes over each other, upright, with a still image among the files."""
+    page = visit(browser)
+    upload(page, example_clip)
+    set_takes(page, 2)
+    page.locator("#picture button").first.click()
+    choose(page, "#view", "Two takes over each other")
+    choose(page, "#size", "portrait-480p")
+    page.locator("#stills textarea, #stills input").fill("0.3")
+    generate(page)
+    video = page.locator("#comparison video")
+    page.wait_for_function("document.querySelector('#comparison video').readyState >= 1")
+    assert video.evaluate("v => [v.videoWidth, v.videoHeight]") == [480, 854]
+    names = [link.get_attribute("download") for link in page.locator("#files a[download]").all()]
+    assert {"still-0.30.png", "comparison.mp4"} <= set(names)
+    page.locator("#stills textarea, #stills input").fill("99")
+    assert "the speech ends after" in generate_and_read_error(page)
+    page.context.close()
+
+
 def test_an_empty_page_fits_a_phone(browser, visit):
     page = visit(browser, width=390, height=844, is_mobile=True, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
