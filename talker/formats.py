@@ -49,7 +49,13 @@ LIVE_LINK_COLUMNS: tuple[str, ...] = (
 )
 """The 61 columns of a Live Link Face CSV after Timecode and BlendShapeCount, in the app's order."""
 
-_TIMECODE_RATES = (24, 25, 30, 48, 50, 60, 100, 120, 240)
+TIMECODE_RATE = 60
+"""Frames a second that timecodes count, whatever the motion's own rate: Unreal's importer of the app's files
+(LiveLinkFaceImporter) takes every timecode for sixtieths, so that counting thirtieths would halve each second."""
+
+_TIMECODE_RATES = (60, 24, 25, 30, 48, 50, 100, 120, 240)
+"""That readers try, the likeliest first."""
+
 _TIMECODE = re.compile(r"(\d+):(\d\d):(\d\d)[:;](\d+(?:\.\d+)?)")
 
 
@@ -81,14 +87,11 @@ def eye_rotations(coefficients: np.ndarray) -> np.ndarray:
 def write_live_link_csv(motion: Motion, path: str | Path) -> Path:
     """Write a CSV as the Live Link Face app records it, whole or not at all.
 
-    Timecodes are real time, counted at the smallest usual frame rate that holds motion.fps; the
+    Timecodes are real time in sixtieths of a second and thousandths of those (TIMECODE_RATE); the
     columns of the eyes are derived from the eyeLook coefficients (eye_rotations). Nine digits, so
     float32 values come back exactly.
     """
     path = Path(path)
-    rate = next((rate for rate in _TIMECODE_RATES if rate >= motion.fps - 1e-6), None)
-    if rate is None:
-        raise TalkerError(f"A Live Link Face CSV holds at most 240 frames a second, not {motion.fps:g}; resample it.")
     columns = dict(zip((name[0].upper() + name[1:] for name in ARKIT_NAMES), motion.coefficients.T))
     columns |= dict(zip(LIVE_LINK_COLUMNS[52:55], motion.head.T))
     columns |= dict(zip(LIVE_LINK_COLUMNS[55:], eye_rotations(motion.coefficients).T))
@@ -97,7 +100,7 @@ def write_live_link_csv(motion: Motion, path: str | Path) -> Path:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["Timecode", "BlendShapeCount", *LIVE_LINK_COLUMNS])
         for index, row in enumerate(values):
-            timecode = _timecode(index / motion.fps, rate)
+            timecode = _timecode(index / motion.fps, TIMECODE_RATE)
             writer.writerow([timecode, len(LIVE_LINK_COLUMNS), *(f"{value:.9g}" for value in row)])
     return path
 
@@ -105,8 +108,8 @@ def write_live_link_csv(motion: Motion, path: str | Path) -> Path:
 def read_live_link_csv(path: str | Path, fps: float | None = None) -> Motion:
     """Read a Live Link Face CSV by its column names, whatever their order or capitals.
 
-    fps : frames a second; read from the timecodes unless told (a recording shorter than a second
-          whose timecodes never reach the frame rate is taken for the nearest of 30, 60, 120)
+    fps : frames a second; read from the timecodes unless told (a recording within one second is
+          taken to count sixtieths, as the app and Talker write)
     Frames that the phone dropped are filled by linear interpolation, so that motion keeps time.
     Raises TalkerError naming the columns that are missing, and for broken timecodes or values.
     """
@@ -258,12 +261,20 @@ def _times(timecodes: Sequence[str], label: str) -> tuple[np.ndarray, int]:
         raise TalkerError(f"{label} has the timecode {bad!r}; timecodes must read HH:MM:SS:FF.mmm.")
     hours, minutes, seconds, frames = np.array([[float(x) for x in match.groups()] for match in parsed]).T
     whole = hours * 3600 + minutes * 60 + seconds
-    # Frames are numbered from 0, so the rate is above the largest number. Only a recording that
-    # passes the end of a second shows that number; a shorter one is from a phone (30, 60 or 120).
-    rates = _TIMECODE_RATES if whole[-1] > whole[0] else (30, 60, 120, 240)
-    rate = next((rate for rate in rates if rate > np.floor(frames.max())), None)
+    whole = np.where(whole < whole[0], whole + 24 * 3600, whole)  # past midnight
+    # Frames are numbered from 0, so the rate is above the largest number; of those, the one at which the step
+    # from one second into the next is like the others. Within one second all are alike, and sixtieths are what
+    # the app and this module write.
+    rates = [rate for rate in _TIMECODE_RATES if rate > np.floor(frames.max())]
+    crossing = np.diff(whole) > 0
+
+    def unlike(rate: int) -> float:
+        steps = np.diff(whole + frames / rate)
+        usual = np.median(steps) if len(steps) else 0.0
+        return round(float(np.median(np.abs(steps[crossing] / usual - 1))), 2) if crossing.any() and usual > 0 else 0.0
+
+    rate = min(rates, key=unlike, default=None)
     times = whole + frames / (rate or 1)
-    times = np.where(times < times[0], times + 24 * 3600, times)  # past midnight
     if rate is None or (np.diff(times) <= 0).any():
         raise TalkerError(f"{label} has timecodes that do not rise frame by frame; export it again.")
     return times, rate

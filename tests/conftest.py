@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +39,14 @@ def example_clip() -> Path:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20240531)
+
+
+@pytest.fixture(scope="session")
+def ict_folder(tmp_path_factory) -> Path:
+    """ICT-FaceKit as its folder of OBJs, or the test is skipped: made from ../shared/rigs beside the checkout."""
+    script = ROOT.parent / "shared" / "rigs" / "unpack_ict.py"
+    if not script.exists():
+        pytest.skip(f"no ICT-FaceKit in {script.parent}")
+    folder = tmp_path_factory.mktemp("ict") / "ICT-FaceKit"
+    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
+    return folder

@@ -19,36 +19,11 @@ from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.formats import read_motion
 from talker.motion import FPS
 from talker.takes import load_takes
+from tests.browser.page import generate, generate_and_read_error, set_takes, upload
 
 pytestmark = pytest.mark.timeout(600)  # of which most is the software renderer's on a busy machine
 
 TAKES = 2
-
-
-def upload(page: Page, path: Path) -> None:
-    page.set_input_files("#speech input[type=file]", path)
-    page.locator("#speech").get_by_label("Clear").wait_for()  # only an uploaded recording can be cleared
-
-
-def set_takes(page: Page, takes: int) -> None:
-    box = page.locator("#takes input[type=number]")
-    box.fill(str(takes))
-    box.blur()
-
-
-def generate(page: Page) -> None:
-    """Press Generate and wait for everything, the 3D view last."""
-    page.locator("#generate").click()
-    page.locator("#matched .name").wait_for()
-    page.locator("#viewer canvas").wait_for()
-
-
-def generate_and_read_error(page: Page) -> str:
-    """Press Generate and give the sentence that the page shows."""
-    page.locator("#generate").click()
-    message = page.get_by_test_id("toast-text")
-    message.wait_for()
-    return message.inner_text()
 
 
 def difference(a: bytes, b: bytes) -> float:

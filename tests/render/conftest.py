@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,14 +130,3 @@ def takes(motions) -> Takes:
 def face(ball_rig) -> Rig:
     """The ball with lids, brows and a chin that moves: enough to see where up, front and left are."""
     return face_rig(ball_rig)
-
-
-@pytest.fixture(scope="session")
-def ict_folder(tmp_path_factory) -> Path:
-    """ICT-FaceKit as its folder of OBJs, or the test is skipped: made from ../shared/rigs beside the checkout."""
-    script = Path(__file__).resolve().parents[3] / "shared" / "rigs" / "unpack_ict.py"
-    if not script.exists():
-        pytest.skip(f"no ICT-FaceKit in {script.parent}")
-    folder = tmp_path_factory.mktemp("ict") / "ICT-FaceKit"
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return folder

@@ -56,7 +56,8 @@ def test_live_link_csv_looks_as_the_app_writes_it(tmp_path, motion):
     rows = list(csv.reader(path.open()))
     assert rows[0] == ["Timecode", "BlendShapeCount", *LIVE_LINK_COLUMNS]
     assert len(rows) == 61 and {len(row) for row in rows} == {63}
-    assert [rows[i][0] for i in (1, 2, 31, 60)] == ["00:00:00:00.000", "00:00:00:01.000", "00:00:01:00.000", "00:00:01:29.000"]
+    # In sixtieths, which Unreal's importer takes for granted, whatever the rate of the motion.
+    assert [rows[i][0] for i in (1, 2, 31, 60)] == ["00:00:00:00.000", "00:00:00:02.000", "00:00:01:00.000", "00:00:01:58.000"]
     assert {row[1] for row in rows[1:]} == {"61"}
     column = rows[0].index("MouthFunnel")
     np.testing.assert_array_equal(
@@ -65,10 +66,31 @@ def test_live_link_csv_looks_as_the_app_writes_it(tmp_path, motion):
     assert float(rows[5][rows[0].index("HeadPitch")]) == pytest.approx(motion.head[4, 1], rel=1e-6)
 
 
-@pytest.mark.parametrize("fps", [24, 25, 29.97, 30, 60, 12.5])
+@pytest.mark.parametrize("fps", [5, 24, 25, 29.97, 30, 60, 12.5, 120])
 def test_live_link_csv_round_trip_at_any_rate(tmp_path, motion, fps):
     expected = Motion(motion.coefficients, motion.head, fps)
     assert_same(read_motion(write_live_link_csv(expected, tmp_path / "a.csv")), expected)
+
+
+def test_live_link_csv_in_unreal_takes_as_long_as_the_motion(tmp_path, motion):
+    """Times as Unreal's LiveLinkFaceImporter reads them: HH:MM:SS and sixtieths of a second."""
+    rows = list(csv.reader(write_live_link_csv(motion, tmp_path / "a.csv").open()))[1:]
+    clocks = np.array([[float(part) for part in row[0].split(":")] for row in rows])
+    np.testing.assert_allclose(clocks @ (3600, 60, 1, 1 / 60), np.arange(60) / motion.fps, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, 50, 60, 120])
+def test_live_link_csv_of_other_programs_counts_at_their_rate(tmp_path, motion, rate):
+    path = write_live_link_csv(motion, tmp_path / "a.csv")
+    rows = list(csv.reader(path.open()))
+    for i, row in enumerate(rows[1:]):
+        row[0] = f"00:00:{i // rate:02d}:{i % rate:02d}.000"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    if rate < 60:
+        assert read_live_link_csv(path).fps == rate
+    else:  # the motion's 60 frames end within one second, which is taken for sixtieths
+        assert read_live_link_csv(path).fps == 60
 
 
 def test_live_link_csv_is_read_by_name_not_by_place(tmp_path, motion, rng):

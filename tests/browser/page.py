@@ -1,0 +1,39 @@
+"""What a visitor does on the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+
+def upload(page: Page, path: Path) -> None:
+    page.set_input_files("#speech input[type=file]", path)
+    page.locator("#speech").get_by_label("Clear").wait_for()  # only an uploaded recording can be cleared
+
+
+def set_takes(page: Page, takes: int) -> None:
+    box = page.locator("#takes input[type=number]")
+    box.fill(str(takes))
+    box.blur()
+
+
+def generate(page: Page) -> None:
+    """Press Generate and wait for everything, the 3D view last."""
+    page.locator("#generate").click()
+    page.locator("#matched .name").wait_for()
+    page.locator("#viewer canvas").wait_for()
+
+
+def generate_and_read_error(page: Page) -> str:
+    """Press Generate and give the sentence that the page shows."""
+    page.locator("#generate").click()
+    message = page.get_by_test_id("toast-text")
+    message.wait_for()
+    return message.inner_text()
+
+
+def upload_face(page: Page, path: Path) -> None:
+    page.get_by_text("Your own face").click()
+    page.set_input_files("#face input[type=file]", path)
+    page.locator("#face").get_by_text(path.suffix).first.wait_for()  # the list of files names it
