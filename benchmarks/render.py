@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--child", type=int, metavar="SECONDS", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        ours(args.takes, args.child * FPS, *SIZES[0])
+        ours(args.takes, round(args.child * FPS), *SIZES[0])
         print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1))  # kilobytes on Linux
         return
     print(json.dumps(measure(args.takes, args.frames, args.usual_frames, not args.no_memory), indent=2))

@@ -32,12 +32,12 @@ JAW_SHARE = 0.3
 
 def closed_first(rig: Rig) -> tuple[np.ndarray, int]:
     """Numbers (F,) of the rig's triangles, those of CLOSED_PARTS in that order before all others, and how many
-    those are."""
+    those are. Otherwise they follow their vertices, which are then shaded once and not for every triangle anew."""
     part = np.full(len(rig.vertices), len(CLOSED_PARTS))
     for rank, name in enumerate(CLOSED_PARTS):
         part[rig.parts.get(name, np.empty(0, np.int32))] = rank
     rank = part[rig.faces].max(axis=1)
-    return np.argsort(rank, kind="stable"), int((rank < len(CLOSED_PARTS)).sum())
+    return np.lexsort([rig.faces.min(axis=1), rank]), int((rank < len(CLOSED_PARTS)).sum())
 
 
 def occluder(rig: Rig) -> tuple[np.ndarray, np.ndarray]:

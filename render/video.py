@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -90,10 +90,11 @@ def encode(
         sound.bit_rate = 96_000
         resampler = AudioResampler(format=sound.format, layout="mono", rate=AUDIO_RATE)
 
+        reformatter = VideoReformatter()  # one for all: a frame of its own would set up a new one each
         heard = 0
         for shown, picture in enumerate(_with_first(first, pictures)):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgba" if channels == 4 else "rgb24")
-            frame = frame.reformat(format=pixels, dst_colorspace=Colorspace.ITU709)
+            frame = reformatter.reformat(frame, format=pixels, dst_colorspace=Colorspace.ITU709)
             frame.pts, frame.time_base = shown, 1 / rate
             container.mux(video.encode(frame))
             # Sound goes in alongside, so that the container interleaves without keeping either waiting.
