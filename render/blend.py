@@ -26,7 +26,9 @@ class Blend:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         targets = rig.targets
-        moves = (np.abs(targets) > STILL).any(axis=(0, 2))
+        moves = np.zeros(len(rig.vertices), bool)
+        for delta in targets:  # one at a time: all of a large rig's would take as much memory again
+            moves |= (np.abs(delta) > STILL).any(axis=1)
         bent = moves[rig.faces].any(axis=1)
         changes = moves.copy()
         changes[rig.faces[bent]] = True

@@ -161,6 +161,11 @@ def broken_model(folder: Path) -> str:
         (lambda folder: ["--steps", "1000"], "1000"),
         (lambda folder: ["--takes", "1000"], "not 1000"),
         (lambda folder: ["--guidance", "2"], "guidance"),
+        (lambda folder: ["--size", "huge"], "give one such as 1280x720"),
+        (lambda folder: ["--fps", "24"], "choose one of 25, 30, 60"),
+        (lambda folder: ["--view", "spread", "--takes", "1"], "ask for two or more"),
+        (lambda folder: ["--stills", "0.2,900"], "the speech ends after"),
+        (lambda folder: ["--truth", str(folder / "lost.csv")], "lost.csv cannot be read"),
     ],
 )
 def test_bad_options_end_with_code_2_and_one_sentence(tmp_path, capsys, example_clip, options, words):
