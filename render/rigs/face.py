@@ -34,8 +34,9 @@ EYE_DISTANCE = 0.063 / USUAL_HEAD_HEIGHT
 PIVOT_BELOW_EYES, PIVOT_BEHIND_EYES = 1.5, 1.6
 """Where the neck turns, from the middle between the eyes, in distances between the eyes: as on the default head."""
 
-STILL = 1e-4
-"""Deltas below this, in heights of a head, move nothing that can be seen (0.02 mm)."""
+FIGURE, BUST = 1.6, (1.1, 0.7)
+"""In heights of a head: a mesh that reaches farther below the neck is a figure, of which this much to the sides and
+below the neck is kept."""
 
 NECK_LENGTH = 1.2
 """Of the part of the neck that bends, in distances between the eyes."""
@@ -150,7 +151,10 @@ def make_rig(face: Face) -> tuple[Rig, RigReport]:
     shift = np.array([pivot[0], eyes[1], pivot[2] + 0.02])
     vertices, pivot = vertices - shift, pivot - shift
 
-    used, faces = _used(face.faces, len(vertices))
+    near = _near_head(vertices, face.faces, pivot, apart)
+    if not near.all():
+        notes.append("the body below the shoulders is left out")
+    used, faces = _used(face.faces[near], len(vertices))
     rig = Rig(
         vertices=vertices[used].astype(np.float32),
         faces=faces,
@@ -251,6 +255,8 @@ def _orientation(vertices: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     for middle in (upper, lower):
         if middle is not None:
             front += (middle - vertices.mean(axis=0)) / size
+    above = up / max(np.linalg.norm(up), 1e-12)
+    front -= (front @ above) * above  # a face is high above the middle of a body
     away = _sides(vertices, deltas)
     left += away / max(np.linalg.norm(away), 1e-12)
     best, turn = -np.inf, np.eye(3)
@@ -324,6 +330,16 @@ def eyeball_colors(vertices: np.ndarray) -> np.ndarray:
 
 def _left_is_left(vertices: np.ndarray, deltas: np.ndarray) -> bool:
     return _sides(vertices, deltas)[0] >= 0
+
+
+def _near_head(vertices: np.ndarray, faces: np.ndarray, pivot: np.ndarray, apart: float) -> np.ndarray:
+    """Which triangles (F,) to keep: all, or, of a figure that reaches far below its neck, head and shoulders."""
+    height = apart / EYE_DISTANCE
+    if vertices[:, 1].min() > pivot[1] - FIGURE * height:
+        return np.ones(len(faces), bool)
+    near = (vertices[:, 1] > pivot[1] - BUST[1] * height) & (np.abs(vertices[:, 0] - pivot[0]) < BUST[0] * height)
+    kept = near[faces].all(axis=1)
+    return kept if kept.any() else np.ones(len(faces), bool)
 
 
 def _used(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -178,6 +178,46 @@ def test_a_gltf_with_its_data_inside(face, tmp_path):
     assert report.shapes == 6
 
 
+def test_a_figure_is_cut_to_head_and_shoulders_and_its_head_joint_turns(face, tmp_path):
+    """A skinned avatar: the ball as head on a column of 1.5 m, joints hips, neck and Head, each bound where it is."""
+    column = np.concatenate([[(x, y, z) for x in (-0.05, 0.05) for z in (-0.05, 0.05)] for y in np.linspace(-1.6, -0.12, 30)])
+    n = len(face.vertices)
+    quads = [(4 * i + a, 4 * i + b, 4 * i + b + 4, 4 * i + a + 4) for i in range(29) for a, b in ((0, 1), (1, 3), (3, 2), (2, 0))]
+    faces = np.array([(q[0], q[k], q[k + 1]) for q in quads for k in (1, 2)]) + n
+    deltas = np.concatenate([face.deltas, np.zeros((52, len(column), 3), np.float32)], axis=1)
+    figure = dataclasses.replace(
+        face, vertices=np.concatenate([face.vertices, column]).astype(np.float32), deltas=deltas,
+        faces=np.concatenate([face.faces, faces]).astype(np.int32),
+    )  # fmt: skip
+    maker = GlbMaker()
+    mesh = maker.mesh(figure, ICT)
+    joints, weights = np.zeros((len(figure.vertices), 4), np.uint8), np.zeros((len(figure.vertices), 4), np.float32)
+    weights[:, 0] = 1
+    joints[:n, 0] = 2
+    places = np.array([[0, -1, 0], [0, -0.12, 0], [0, -0.063, -0.012]])
+    inverse = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1))
+    inverse[:, 3, :3] = -places  # column by column
+    attributes = mesh["primitives"][0]["attributes"]
+    attributes["JOINTS_0"], attributes["WEIGHTS_0"] = maker.accessor(joints), maker.accessor(weights)
+    maker.json |= {
+        "scenes": [{"nodes": [0, 1]}],
+        "nodes": [
+            {"mesh": 0, "skin": 0},
+            {"name": "Hips", "translation": places[0].tolist(), "children": [2]},
+            {"name": "Neck", "translation": (places[1] - places[0]).tolist(), "children": [3]},
+            {"name": "mixamorig:Head", "translation": (places[2] - places[1]).tolist()},
+        ],
+        "skins": [{"joints": [1, 2, 3], "inverseBindMatrices": maker.accessor(inverse.reshape(3, 16))}],
+    }
+    (tmp_path / "avatar.glb").write_bytes(maker.bytes())
+    rig, report = load_rig_file(tmp_path / "avatar.glb")
+    np.testing.assert_allclose(rig.vertices[:n] - rig.vertices[0], face.vertices - face.vertices[0], atol=1e-6)
+    np.testing.assert_allclose(rig.pivot - rig.vertices[0], places[2] - face.vertices[0], atol=1e-6)
+    assert (rig.head_weight[:n] == 1).all() and (rig.head_weight[n:] == 0).all()
+    assert n < len(rig.vertices) < len(figure.vertices) and np.ptp(rig.vertices[:, 1]) < 0.5
+    assert "the body below the shoulders is left out" in report.notes
+
+
 def test_colours_of_materials_and_textures(face, tmp_path):
     """The texture's sRGB value at each vertex; a material's linear factor on top of it (glTF 3.9.2)."""
     maker = GlbMaker()
