@@ -8,6 +8,7 @@ its joints move has an ARKit equivalent: jaw and eyeballs. The other shapes are 
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,9 @@ def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
                 shape, fortran, dtype = read(file)
             except (ValueError, KeyError) as error:
                 raise TalkerError(f"{path.name} is damaged at {name}; write it again.") from error
-            count = int(np.prod(shape, dtype=object)) if shape else 1
-            if dtype.kind not in "fiu" or not 0 <= count <= MAX_ELEMENTS or count * dtype.itemsize > len(content) - file.tell():
+            count = math.prod(shape)
+            whole = dtype.kind in "fiu" and min(shape, default=0) >= 0
+            if not whole or count > MAX_ELEMENTS or count * dtype.itemsize > len(content) - file.tell():
                 raise TalkerError(f"{path.name} is damaged at {name}; write it as plain numbers, without pickled objects.")
             array = np.frombuffer(content, dtype, count, file.tell())
             arrays[name] = array.reshape(shape, order="F" if fortran else "C")

@@ -40,12 +40,14 @@ def read_glb(path: Path) -> Face:
     Raises TalkerError for anything broken, too large, compressed, or spread over several files.
     """
     try:
-        document = Document(path)
-        return _Scene(document).face(path.stem)
+        return _Scene(Document(path)).face(path.stem)
+    except TalkerError:
+        raise
     except Broken as broken:
         raise TalkerError(f"{path.name} is not a glTF file that can be read: {broken}; export it again as .glb.") from broken
-    except RecursionError as error:
-        raise TalkerError(f"{path.name} is nested too deeply to be a face; export it again as .glb.") from error
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        # JSON may hold any kind of value in any place; what is not looked at one by one above ends here.
+        raise TalkerError(f"{path.name} is not a glTF file that can be read; export it again as .glb.") from error
 
 
 class _Scene:
