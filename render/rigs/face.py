@@ -249,14 +249,14 @@ def _orientation(vertices: np.ndarray, deltas: np.ndarray) -> np.ndarray:
     upper, lower = _centre(vertices, deltas, "brow", "eye"), _centre(vertices, deltas, "mouth", "jaw")
     if upper is not None and lower is not None:
         up += (upper - lower) / size
+    above = up / max(np.linalg.norm(up), 1e-12)
+    for middle in (upper, lower):
+        if middle is not None:
+            ahead = (middle - vertices.mean(axis=0)) / size
+            front += ahead - (ahead @ above) * above  # a face is also high above the middle of a body
     for name, axis, sign in (("jawOpen", up, -1), ("jawForward", front, 1)):
         total = deltas[ARKIT_INDEX[name]].sum(axis=0)
         axis += sign * total / max(np.linalg.norm(total), 1e-12)
-    for middle in (upper, lower):
-        if middle is not None:
-            front += (middle - vertices.mean(axis=0)) / size
-    above = up / max(np.linalg.norm(up), 1e-12)
-    front -= (front @ above) * above  # a face is high above the middle of a body
     away = _sides(vertices, deltas)
     left += away / max(np.linalg.norm(away), 1e-12)
     best, turn = -np.inf, np.eye(3)
