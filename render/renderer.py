@@ -58,8 +58,9 @@ ROOM = 0.7
 """Room around the part of a rig that moves, in heights of it. Hair, neck and shoulders of a bust stay in the picture;
 of a whole body the head fills it."""
 
-PIECE, PIECE_BYTES = 8, 48e6
-"""Frames that are blended at once, and the bytes that they may take: fewer frames of a rig with many vertices."""
+PIECE, PIECE_BYTES = 24, 48e6
+"""Frames that are blended at once, and the bytes that they may take: fewer frames of a rig with many vertices. The
+threads of the matrix product wait busily for some time after each, so a few large ones cost less than many small."""
 
 
 class Renderer:

@@ -15,6 +15,7 @@ from render.blend import Blend, vertex_normals
 from render.layout import LABEL, Layout, backdrop
 from render.renderer import FIELD_OF_VIEW, PIECE, Renderer
 from render.rig import default_rig, rotation_matrices
+from render.shaders import HEADS_AT_ONCE
 from render.shading import MOUTH_DARKENING_DEPTH, MOUTH_LIGHT, closed_first, materials
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, Motion
@@ -115,6 +116,20 @@ def test_each_take_has_a_cell_of_its_own(ball_rig, rng):
     assert changed[inside].any() and not changed[~inside].any()
 
 
+def test_more_heads_than_fit_into_one_draw_call(ball_rig):
+    """The 40th head, of the second call, moves its own jaw and nobody else's."""
+    takes = HEADS_AT_ONCE + 8
+    coefficients, head = np.zeros((takes, 52), np.float32), np.zeros((takes, 3), np.float32)
+    with Renderer(ball_rig, takes, 800, 500) as renderer:
+        before = renderer.frame(coefficients, head)
+        coefficients[-1, ARKIT_INDEX["jawOpen"]] = 1
+        changed = np.nonzero((before != renderer.frame(coefficients, head)).any(axis=2))
+        (x, y), (wide, high) = renderer.layout.corner(takes - 1), renderer.layout.view
+        skin = [drawn(before)[y : y + high, x : x + wide].mean() for x, y in map(renderer.layout.corner, range(takes))]
+    assert len(changed[0]) and x <= changed[1].min() and changed[1].max() < x + wide and changed[0].min() >= y
+    assert min(skin) > 0.2 and np.ptp(skin) < 0.05, "all are there, the label over one of them"
+
+
 def test_pictures_of_motions_are_the_frames_one_by_one_and_short_motions_hold_still(ball_rig, motions):
     short = type(motions[0])(motions[0].coefficients[:5], motions[0].head[:5])
     with Renderer(ball_rig, takes=2, width=320, height=180) as renderer:
@@ -136,7 +151,7 @@ def test_few_pictures_are_drawn_ahead_however_long_the_motion_is(ball_rig, monke
         monkeypatch.setattr(renderer, "_moved", lambda c, h: blended.append(len(c)) or moved(c, h))
         monkeypatch.setattr(renderer, "_draw", lambda *_: drawn.append(1))
         frames = renderer.frames([minute])
-        for shown in range(1, 30):
+        for shown in range(1, 4 * PIECE):
             next(frames)
             renderer._context.submit(int).result()  # all that was asked of OpenGL is done
             assert len(drawn) <= shown + 2 and sum(blended) <= shown + 2 + 2 * PIECE
