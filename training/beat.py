@@ -30,6 +30,9 @@ from training.alignment import SILENCE, Phone, contiguous, normalise_label
 
 SPLITS = ("train", "validation", "heldout_utterance", "heldout_speaker")
 
+CORPUS_FILE = "corpus.json"
+"""Table of a corpus that this project made: splits, speakers, texts. BEAT itself has none."""
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -186,8 +189,8 @@ def read_corpus(
     """
     folder = Path(folder)
     table: dict[str, dict] = {}
-    if (folder / "corpus.json").exists():
-        table = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))["utterances"]
+    if (folder / CORPUS_FILE).exists():
+        table = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["utterances"]
     held, found = set(heldout_speakers), []
     for wav in sorted(folder.glob("*/*.wav")):
         face = wav.with_suffix(".json")

@@ -257,7 +257,7 @@ def make_corpus(
             for stem in entry["performances"]
         },
     }
-    with whole_file(out / "corpus.json") as temporary:
+    with whole_file(out / beat.CORPUS_FILE) as temporary:
         temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     return content
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from collections import deque
@@ -14,10 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from talker.audio import Speech
+from talker.checkpoints import WEIGHTS_FILE
 from talker.encoders import SpeechEncoder
 from talker.motion import FPS
 from training.augmentation import augment
-from training.beat import Utterance, read_corpus
+from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 
 SPLITS = ("train", "validation")
@@ -84,27 +86,51 @@ def _finished(future, bar: tqdm) -> list[CachedUtterance]:
     return found
 
 
+def fingerprint(corpus: str | Path, encoder: str, variants: int) -> str:
+    """What features were made from, as 16 hex digits: the corpus's table, the encoder's weights, the variants.
+
+    Of a corpus without corpus.json (BEAT) the names and sizes of its files count, of an encoder on a hub its id.
+    """
+    corpus, weights = Path(corpus), Path(encoder) / WEIGHTS_FILE
+    digest = hashlib.blake2b(digest_size=8)
+    if (corpus / CORPUS_FILE).exists():
+        digest.update((corpus / CORPUS_FILE).read_bytes())
+    else:
+        files = sorted(p for p in corpus.glob("*/*") if p.suffix in (".wav", ".json"))
+        digest.update(repr([(p.relative_to(corpus).as_posix(), p.stat().st_size) for p in files]).encode())
+    digest.update(weights.read_bytes() if weights.exists() else encoder.encode())
+    digest.update(str(variants).encode())
+    return digest.hexdigest()
+
+
 def feature_caches(
     folder: str | Path, corpus: str | Path | None = None, encoder: str = "", variants: int = 0, device: str = "cpu"
 ) -> dict[str, FeatureCache]:
     """The caches of the training and validation splits in a folder, computed where they are missing.
 
-    corpus   : folder in BEAT's layout, needed only when a cache is missing
+    corpus   : folder in BEAT's layout, needed only when a cache is missing; with it, a cache that another
+               corpus, encoder or number of variants gave is computed again
     encoder  : folder or hub id of the speech encoder
     variants : augmented copies per training utterance; validation has none
     Raises TalkerError when a cache is missing and no corpus is given. A corpus without a
     validation split (BEAT itself) is validated on its training split's utterances.
     """
     caches: dict[str, FeatureCache] = {}
+    made_from = fingerprint(corpus, encoder, variants) if corpus is not None else None
     for split in SPLITS:
         path = Path(folder) / f"{split}.safetensors"
-        if not path.exists() and corpus is not None:
-            utterances = read_corpus(corpus, [split])
-            if not utterances and split == "validation":
-                caches[split] = caches["train"]
+        if path.exists():
+            caches[split] = FeatureCache.load(path)
+            if made_from in (None, caches[split].notes.get("made_from")):
                 continue
-            model = SpeechEncoder.from_pretrained(encoder, device)
-            notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants}
-            write_feature_cache(path, encode_corpus(utterances, model, variants if split == "train" else 0), notes)
+        elif corpus is None:
+            FeatureCache.load(path)  # says what is missing
+        utterances = read_corpus(corpus, [split])
+        if not utterances and split == "validation":
+            caches[split] = caches["train"]
+            continue
+        model = SpeechEncoder.from_pretrained(encoder, device)
+        notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants, "made_from": made_from}
+        write_feature_cache(path, encode_corpus(utterances, model, variants if split == "train" else 0), notes)
         caches[split] = FeatureCache.load(path)
     return caches

@@ -1,5 +1,7 @@
 """From a small corpus in BEAT's layout to feature caches."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +63,22 @@ def test_features_motion_and_voices_of_a_corpus_are_cached_once(corpus, encoder,
     assert (tmp_path / "train.safetensors").read_bytes() == (tmp_path / "again" / "train.safetensors").read_bytes()
     (tmp_path / "validation.safetensors").write_bytes((tmp_path / "train.safetensors").read_bytes())
     assert feature_caches(tmp_path)["train"].names == cache.names
+
+
+def test_features_of_another_encoder_or_corpus_are_computed_again(corpus, encoder, tmp_path):
+    features, other, voices = tmp_path / "features", tmp_path / "other", tmp_path / "corpus"
+    shutil.copytree(corpus, voices)
+    before = feature_caches(features, voices, encoder)["train"].frames.clone()
+    stamp = (features / "train.safetensors").stat().st_mtime_ns
+    feature_caches(features, voices, encoder)
+    assert (features / "train.safetensors").stat().st_mtime_ns == stamp
+
+    torch.manual_seed(1)
+    CompactSpeechModel(CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=12, voice_size=6)).save_pretrained(other)
+    assert not torch.allclose(feature_caches(features, voices, str(other))["train"].frames, before)
+
+    shutil.copytree(voices / "ben", voices / "carl")
+    assert feature_caches(features, voices, str(other))["train"].speakers == ["anna"] * 2 + ["ben"] * 2 + ["carl"] * 2
 
 
 def test_missing_features_ask_for_a_corpus(tmp_path):
