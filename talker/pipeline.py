@@ -158,7 +158,7 @@ class Talker:
             clean = sampler(
                 windowed(self.denoiser), shape, self.denoiser.schedule,
                 self.denoiser.condition(features.frames, match.name), steps,
-                generator=generators, noise=draw_noise(shape, generators).to(self.device),
+                generator=generators, noise=self.denoiser.start_noise(draw_noise(shape, generators).to(self.device)),
                 callback=lambda done, count: report("sample", done / count), **options,
             )  # fmt: skip
             coefficients, head = self.denoiser.to_motion(clean)

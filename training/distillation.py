@@ -49,10 +49,10 @@ def distillation_target(
     return target.to(x.dtype)
 
 
-def make_student(teacher: DiffusionTalker) -> DiffusionTalker:
-    """A copy of the teacher on every second step of its grid, to be sampled with DDIM."""
+def make_student(teacher: DiffusionTalker, lip_noise: float = 1.0) -> DiffusionTalker:
+    """A copy of the teacher on every second step of its grid, to be sampled with DDIM from that much lip noise."""
     schedule = teacher.schedule.every_second()
-    config = dataclasses.replace(teacher.config, alpha_bars=schedule.alpha_bars.tolist(), sampler="ddim")
+    config = dataclasses.replace(teacher.config, alpha_bars=schedule.alpha_bars.tolist(), sampler="ddim", lip_noise=lip_noise)
     student = DiffusionTalker(config)
     student.load_state_dict(teacher.state_dict())
     return student
@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
                 f"The stages {stages} do not halve a teacher of {teacher.schedule.steps} steps; "
                 "give --stages as its half, then the half of that."
             )
-        student = make_student(teacher)
+        student = make_student(teacher, recipe.lip_noise)
         objective = DistillationObjective(student, teacher, recipe.loss_weights)
         folder = Path(args.out) / f"{steps}-steps"
         teacher = Trainer(recipe, objective, caches, folder, accelerator).fit()

@@ -32,6 +32,7 @@ class Recipe:
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
     stages           : student steps of a distillation, in order
+    lip_noise        : of its students, see DiffusionTalkerConfig
     """
 
     name: str = "diffusiontalker"
@@ -65,6 +66,7 @@ class Recipe:
     validation_batches: int = 8
     save_every: int = 500
     stages: tuple[int, ...] = ()
+    lip_noise: float = 1.0
 
     def __post_init__(self):
         if bool(self.steps) == bool(self.epochs):

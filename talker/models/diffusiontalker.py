@@ -71,6 +71,8 @@ class DiffusionTalkerConfig:
     alpha_bars  : the noise schedule's ᾱ for steps 1..N
     channels    : names of the motion's channels: the 52 coefficients, then optionally the head's 3
     sampler     : "ancestral", or "ddim" for distilled students
+    lip_noise   : scale of the noise from which sampling starts, in the lip region: below 1, takes of one
+                  utterance agree about the lips, which speech decides, and differ elsewhere as before
     """
 
     identities: list[str]
@@ -79,6 +81,7 @@ class DiffusionTalkerConfig:
     alpha_bars: list[float] = field(default_factory=lambda: linear_schedule(32).alpha_bars.tolist())
     channels: list[str] = field(default_factory=lambda: [*ARKIT_NAMES, *HEAD_NAMES])
     sampler: str = "ancestral"
+    lip_noise: float = 1.0
     identity_dim: int = IDENTITY_DIM
     hidden_dim: int = 256
     layers: int = 2
@@ -177,6 +180,16 @@ class DiffusionTalker(nn.Module):
         encoded_step = self.step_encoder(step.to(x.dtype) * (TIME_SCALE / self.schedule.steps))
         per_frame = torch.cat([condition.identity, encoded_step], dim=-1)[:, None].expand(-1, frames, -1)
         return self.head(self.gru(torch.cat([per_frame, audio, x], dim=-1)))
+
+    def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
+        """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise.
+
+        A model trained on squared errors predicts means, and to it a start without noise is the likeliest one;
+        at the first step it sees hardly anything but noise, so nothing of the speech is lost.
+        """
+        scale = torch.ones(self.channels, device=noise.device)
+        scale[lip_channels(self.config)] = self.config.lip_noise
+        return noise * scale
 
     def condition(self, audio: np.ndarray | torch.Tensor, identity: str) -> Condition:
         """The condition of one utterance, shared by all its takes. audio : (T, D); identity : a name."""

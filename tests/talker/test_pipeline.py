@@ -1,5 +1,7 @@
 """Talker on its shipped checkpoint: what a user of the library relies on."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,16 @@ def test_takes_cover_the_speech_and_stay_in_range(talker, speech):
 def test_lips_agree_between_takes_and_brows_do_not(talker, speech):
     spread = talker.speak(speech, takes=4).diversity()
     assert spread["upper_face"] > 5 * spread["lips"]
+
+
+def test_less_lip_noise_brings_lips_together_and_leaves_the_upper_face(talker, speech):
+    spread = {}
+    for lip_noise in (0.0, 1.0):
+        other = Talker.from_pretrained("diffusiontalker")
+        other.denoiser.config = dataclasses.replace(other.denoiser.config, lip_noise=lip_noise)
+        spread[lip_noise] = other.speak(speech, takes=4).diversity()
+    assert spread[0.0]["lips"] < 0.9 * spread[1.0]["lips"]
+    assert spread[0.0]["upper_face"] == pytest.approx(spread[1.0]["upper_face"], rel=0.1)
 
 
 def test_speech_opens_the_mouth_and_silence_does_not(talker, speech):
