@@ -14,7 +14,8 @@ def smooth_edges(picture: np.ndarray) -> None:
     Morphological anti-aliasing (Reshetov, "Morphological antialiasing", High Performance Graphics 2009): a run of
     pixels along an edge is one tread of a stair; a line from its one end to its other, half a pixel up or down
     where the stair goes on, says how much of each pixel the other side covers. Edges are looked for in green,
-    which carries most of the luminance, and in opacity. Pixels away from edges stay as they are.
+    which carries most of the luminance, and in opacity. Pixels with an edge on all four sides, all that is left of
+    hairs thinner than a pixel, are taken half-way to their neighbours. Pixels away from edges stay as they are.
     """
     high, wide = picture.shape[:2]
     green, threshold = np.ascontiguousarray(picture[..., 1]), THRESHOLD
@@ -25,6 +26,7 @@ def smooth_edges(picture: np.ndarray) -> None:
     np.greater(_difference(green[:, 1:], green[:, :-1]), threshold, out=across[:, 1:])
     np.greater(_difference(green[1:], green[:-1]), threshold, out=down[1:])
     pixels = picture.reshape(high * wide, -1)
+    _calm(pixels, across, down, wide)
     for to, other, share in (*_along(down, across, wide, True), *_along(across.T, down.T, wide, False)):
         here = pixels[to].astype(np.float32)
         here += share[:, None] * (pixels[other] - here)
@@ -33,6 +35,17 @@ def smooth_edges(picture: np.ndarray) -> None:
 
 def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum(a, b) - np.minimum(a, b)
+
+
+def _calm(pixels: np.ndarray, across: np.ndarray, down: np.ndarray, wide: int) -> None:
+    """Take pixels that differ from all four neighbours half-way to the mean of those, in place."""
+    lone = across & down
+    lone[:, :-1] &= across[:, 1:]
+    lone[:-1] &= down[1:]
+    lone[-1] = lone[:, -1] = False
+    found = np.flatnonzero(lone)
+    around = sum(pixels[found + step].astype(np.float32) for step in (-1, 1, -wide, wide))
+    pixels[found] = np.rint(0.5 * pixels[found] + 0.125 * around)
 
 
 def _along(edges: np.ndarray, crossing: np.ndarray, wide: int, horizontal: bool):

@@ -234,6 +234,16 @@ def test_stairs_become_the_slope_that_they_stand_for():
     assert after.max() < 0.3 * before.max() and (picture[[0, -1]] == [[[40]], [[200]]]).all()
 
 
+def test_lone_pixels_of_thin_hairs_are_calmed():
+    """A black pixel on white goes half-way to its neighbours; one in a line goes on as a line."""
+    picture = np.full((9, 9, 3), 200, np.uint8)
+    picture[4, 2] = 0
+    picture[:, 6] = 0
+    smooth_edges(picture)
+    assert (picture[4, 2] == 100).all() and (picture[:, 6] == 0).all()
+    assert (np.delete(picture, [2, 6], axis=1) == 200).all()
+
+
 def test_a_lean_picture_is_close_to_a_fine_one():
     """Light per vertex and smoothed edges look as light per pixel and four times the pixels do."""
     coefficients = np.zeros((1, 52), np.float32)
