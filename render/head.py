@@ -18,21 +18,24 @@ from pathlib import Path
 
 import numpy as np
 
+from render import head_hair, head_light, head_looks
 from render import head_parts as parts
 from render import head_surface as surface
 from render.head_surface import bump, smoothstep
-from render.rig import DEFAULT_RIG_PATH, Rig, save_rig
+from render.rig import LOOKS, LOOKS_FOLDER, Rig, save_rig
 
-SKIN = np.array([0.905, 0.715, 0.600])
-SHADE = np.array([0.46, 0.25, 0.20])
-BLUSH = np.array([0.870, 0.520, 0.450])
-NOSTRIL = np.array([0.235, 0.095, 0.080])
-LIP = np.array([0.755, 0.415, 0.385])
-LINING = np.array([0.480, 0.160, 0.165])
+NOSTRIL = 0.30
+"""How bright the inside of a nostril is, as a share of the skin."""
+
+FLESH = np.array([0.880, 0.610, 0.590])
+"""Inner corner of the eye, of which the skin's colour takes a share."""
 
 PIVOT = np.array([0.0, -90.0, -20.0])
 """Where the head turns on the neck: about the third cervical vertebra, mm. Nods start higher and tilts lower; from
 here neither shears the neck."""
+
+AMBIENT = 0.82
+"""How dark a vertex that sees no sky becomes."""
 
 NECK_BEND = (-94.0, -0.50), (-150.0, -0.25)
 """Height y and slope dy/dz, at z = -20, of the planes between which the neck bends, mm: from below the occiput and
@@ -68,40 +71,44 @@ class Sculpture:
         return np.isin(self.part, [self.names.index(name) for name in names])
 
 
-def skin_colors(vertices, normals):
-    """sRGB (n, 3) in 0..1 of skin: base tone, blush, baked ambient occlusion."""
+def skin_colors(vertices, normals, look):
+    """sRGB (n, 3) in 0..1 of skin: base tone, blush, folds, hair showing through at its roots."""
     x, y, z = np.abs(vertices[:, 0]), vertices[:, 1], vertices[:, 2]
     p = np.stack([x, y, z], 1)
-    blush = 0.55 * bump(p, (43, -34, 66), (17, 14, 30)) + 0.42 * bump(p, (0, -40, 112), (13, 11, 16))
-    blush += 0.22 * bump(p, (0, -103, 92), (16, 10, 30)) + 0.30 * bump(p, (31, 9, 80), (16, 5, 20))
-    blush += 0.15 * bump(p, (0, -56, 96), (14, 8, 20))
-    color = SKIN + np.clip(blush, 0, 1)[:, None] * (BLUSH - SKIN)
+    skin, shade = np.array(look.skin), np.array(look.shade)
+    blush = 0.50 * bump(p, (42, -30, 66), (18, 14, 30)) + 0.42 * bump(p, (0, -40, 112), (13, 11, 16))
+    blush += 0.20 * bump(p, (0, -103, 92), (16, 10, 30)) + 0.30 * bump(p, (31, 9, 80), (16, 5, 20))
+    blush += 0.15 * bump(p, (0, -56, 96), (14, 8, 20)) + 0.30 * bump(p, (24, -9, 80), (11, 4, 20))
+    color = skin + np.clip(blush, 0, 1)[:, None] * (np.array(look.blush) - skin)
     color *= (1.0 + 0.03 * bump(p, (0, 45, 90), (40, 25, 40)))[:, None]
     open_ = surface.openness(vertices, normals)
-    dark = np.clip(0.92 * (1 - open_), 0, 1)
-    dark += 0.30 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
-    dark += 0.16 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
-    dark += 0.20 * bump(p, (18.5, -42, 92), (2.6, 6, 8))  # crease of the ala
-    dark += 0.10 * bump(p, (27, -54, 88), (4, 10, 14))
-    dark += 0.18 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
-    dark += 0.40 * smoothstep(y, -110, -127) * smoothstep(z, 80, 30) * smoothstep(y, -215, -150)
+    dark = np.clip(0.55 * (1 - open_), 0, 1)
+    dark += 0.26 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
+    dark += 0.07 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
+    dark += (0.08 + 0.10 * look.age) * bump(p, (29, -11, 82), (12, 3.5, 14))
+    dark += 0.22 * bump(p, (18.2, -42, 92), (2.2, 6, 8))  # crease of the ala
+    dark += (0.06 + 0.16 * look.age) * bump(p, (26, -53, 88), (3.5, 10, 14))
+    dark += 0.16 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
     dark = np.clip(dark, 0, 0.92)[:, None]
-    color = color * (1 - dark) + color * SHADE / SKIN * dark
+    color = color * (1 - dark) + color * shade / skin * dark
+    root = (0.85 * head_hair.scalp_tint(vertices))[:, None]
+    color = color * (1 - root) + root * (0.8 * np.array(look.hair) + 0.1 * skin)
     nostril = np.clip(1.3 * bump(p, (6.3, -45.0, 101.5), (3.4, 3.6, 5.0)), 0, 1)[:, None]
-    return color + nostril * (NOSTRIL - color)
+    return color + nostril * (NOSTRIL * shade - color)
 
 
-def _half():
+def _half(look):
     """All parts of the left half, the skin first, with their marks."""
-    skin = surface.half_skin()
+    lip, lining = np.array(look.lip), 0.45 * np.array(look.lip) * [1.3, 0.8, 0.8]
+    skin = surface.half_skin(look.lids, look.fullness)
     v = skin["vertices"]
     count = len(v)
     normals = surface.gradient(v, step=0.6)
-    colors = skin_colors(v, normals)
+    colors = skin_colors(v, normals, look)
     link, _ = surface.neighbours(skin["faces"], count)
     for _ in range(2):
         colors = 0.5 * colors + 0.5 * (link @ colors)
-    colors[skin["nostril"]] = NOSTRIL
+    colors[skin["nostril"]] = NOSTRIL * np.array(look.shade)
     side = np.zeros(count)
     out, s = np.full(count, np.nan), np.full(count, np.nan)
     middle = surface.MOUTH_COLUMNS
@@ -117,7 +124,7 @@ def _half():
     for k in range(len(mouth)):
         if contact <= k <= border:
             t = (k - contact) / 5
-            tone = LIP * (0.80 + 0.20 * smoothstep(t, 0.0, 0.45)) * (1 - 0.16 * columns[:, None] ** 4)
+            tone = lip * (0.80 + 0.20 * smoothstep(t, 0.0, 0.45)) * (1 - 0.16 * columns[:, None] ** 4)
             if k == border:
                 tone = 0.55 * tone + 0.45 * colors[mouth[k]]
             if k == contact:
@@ -126,15 +133,19 @@ def _half():
             colors[mouth[k]] = tone * np.where(upper, 0.93, 1.03)
         elif k < contact:
             depth = (contact - k) / contact
-            colors[mouth[k]] = (LIP * 0.62) * (1 - depth) + LINING * (1 - 0.72 * depth) * depth
+            colors[mouth[k]] = (lip * 0.62) * (1 - depth) + lining * (1 - 0.72 * depth) * depth
         elif k == border + 1:
-            colors[mouth[k]] = 0.88 * colors[mouth[k]] + 0.12 * LIP
+            colors[mouth[k]] = 0.88 * colors[mouth[k]] + 0.12 * lip
     # waterline and lid margin
-    white = np.array([0.90, 0.86, 0.83])
-    corner = np.abs(np.cos(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS))[:, None] ** 8
-    colors[eye[0]] = white * corner + np.array([0.45, 0.20, 0.18]) * (1 - corner)
-    colors[eye[1]] = np.array([0.80, 0.58, 0.51]) + corner * [0.06, 0.12, 0.12]
-    colors[eye[2]] = 0.6 * np.array([0.70, 0.48, 0.40]) + 0.4 * colors[eye[2]]
+    pink = 0.55 * np.array(look.skin) + 0.45 * np.array(look.lip)
+    lean = np.cos(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS)[:, None]
+    above = np.clip(np.sin(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS), 0, 1)[:, None]
+    white, flesh = np.array([0.86, 0.82, 0.79]), FLESH * (0.35 + 0.65 * np.array(look.skin))
+    corner = np.where(lean > 0, smoothstep(lean, 0.80, 1.0), 0)
+    colors[eye[0]] = (1 - corner) * (0.55 * flesh) + corner * white
+    colors[eye[0]] = np.where(lean < -0.85, flesh, colors[eye[0]])
+    colors[eye[1]] = 0.93 * pink * (1 - 0.62 * above**0.5) + corner * [0.03, 0.05, 0.05]
+    colors[eye[2]] = (0.6 * 0.78 * pink + 0.4 * colors[eye[2]]) * (1 - 0.38 * above)
     part = np.full(count, "skin", dtype="<U16")
     part[mouth[contact:border + 1]] = "lips"
     part[mouth[:contact]] = "mouth_inner"
@@ -143,8 +154,10 @@ def _half():
     column[eye] = np.arange(eye.shape[1])
     lash, lash_column = parts.lashes(v[eye])
     tongue, forward = parts.tongue()
-    pieces = [parts.eyeball(), lash, parts.brows(), parts.teeth_upper(), parts.teeth_lower(), tongue,
-              parts.ear(SKIN), parts.hair(), parts.bust()]
+    pieces = [parts.eyeball(look.iris), lash, parts.brows(np.array(look.brow), look.brow_width), parts.teeth_upper(),
+              parts.teeth_lower(), tongue, parts.ear(np.array(look.skin)),
+              parts.Part("hair", *head_hair.hair(look.style, np.array(look.hair), look.gray)),
+              parts.bust(np.array(look.cloth)), parts.caruncle(FLESH * (0.35 + 0.65 * np.array(look.skin)))]
     vertices, faces, tones, names = [v], [skin["faces"]], [colors], [part]
     marks = {"lip_side": [side], "lip_out": [out], "lip_s": [s], "lid_ring": [ring], "lid_column": [column],
              "forward": [np.zeros(count)], "ear": [np.zeros(count)]}
@@ -165,9 +178,26 @@ def _half():
     return (np.concatenate(vertices), np.concatenate(faces), np.concatenate(tones), np.concatenate(names), marks, skin)
 
 
-def sculpt() -> Sculpture:
-    """The whole neutral head."""
-    vertices, faces, colors, part, marks, skin = _half()
+def bake(vertices, faces, colors, part, mirror, look):
+    """Colours (V, 3) darkened where little of the sky is seen; the mouth's inside and the eyes keep theirs."""
+    solid = np.isin(part, ("skin", "lips", "hair", "clothes"))
+    normals = head_light.vertex_normals(vertices, faces)
+    occluders = faces[solid[faces].all(1)]
+    light = head_light.sky_share(vertices, normals, occluders)
+    light = 0.5 * (light + light[mirror])
+    link, _ = surface.neighbours(faces, len(vertices))
+    for _ in range(4):
+        light = 0.5 * light + 0.5 * (link @ light)
+    dark = np.where(solid | (part == "brows"), AMBIENT * (1 - light), 0.0)[:, None]
+    warm = np.where((part == "skin") | (part == "lips"), 1.0, 0.0)[:, None]
+    tint = warm * np.array(look.shade) / np.array(look.skin) + (1 - warm) * 0.25
+    return colors * (1 - dark + dark * tint)
+
+
+def sculpt(name: str = LOOKS[0]) -> Sculpture:
+    """The whole neutral head of a look, before the look's warp: what shapes are made on."""
+    look = head_looks.LOOKS[name]
+    vertices, faces, colors, part, marks, skin = _half(look)
     count = len(vertices)
     seam = vertices[:, 0] == 0.0
     partner = np.where(seam, np.arange(count), -1)
@@ -180,10 +210,13 @@ def sculpt() -> Sculpture:
     far = np.where(part == "eye", "eye_right", part).astype("<U16")[other]
     label = np.concatenate([side, far])
     names = sorted(set(label))
+    vertices = np.concatenate([vertices, vertices[other] * [-1, 1, 1]])
+    faces = np.concatenate([faces, partner[faces][:, ::-1]])
+    colors = bake(vertices, faces, np.concatenate([colors, colors[other]]), label, mirror, look)
     return Sculpture(
-        vertices=np.concatenate([vertices, vertices[other] * [-1, 1, 1]]),
-        faces=np.concatenate([faces, partner[faces][:, ::-1]]),
-        colors=np.concatenate([colors, colors[other]]),
+        vertices=vertices,
+        faces=faces,
+        colors=colors,
         mirror=mirror,
         part=np.array([names.index(name) for name in label]),
         names=names,
@@ -221,47 +254,52 @@ def head_weight(head: Sculpture) -> np.ndarray:
     return np.where(head.of("clothes"), 0.0, weight).astype(np.float32)
 
 
-def build_head() -> Rig:
-    """The default Rig in metres. Deterministic: the same bytes at every call."""
+def build_head(name: str = LOOKS[0]) -> Rig:
+    """The Rig of a look in metres. Deterministic: the same bytes at every call."""
     from render.head_correctives import corrective_deltas
     from render.head_shapes import shape_deltas
 
-    head = sculpt()
-    deltas = shape_deltas(head)
+    head, look = sculpt(name), head_looks.LOOKS[name]
     correctives, corrections = corrective_deltas(head)
+    deltas, corrections = (look.carry(head.vertices, moves) for moves in (shape_deltas(head), corrections))
     colors = np.concatenate([np.clip(head.colors, 0, 1), np.ones((len(head.colors), 1))], 1)
     # half precision keeps the file small; 14 micrometres at the widest movement of 28 mm
     return Rig(
-        vertices=(head.vertices / 1000).astype(np.float32),
+        vertices=(look.warp(head.vertices) / 1000).astype(np.float32),
         faces=head.faces.astype(np.int32),
         deltas=(deltas / 1000).astype(np.float16).astype(np.float32),
         correctives=correctives,
         corrective_deltas=(corrections / 1000).astype(np.float16).astype(np.float32),
         colors=np.round(colors * 255).astype(np.uint8),
-        pivot=(PIVOT / 1000).astype(np.float32),
+        pivot=(look.size * PIVOT / 1000).astype(np.float32),
         landmarks={key: value.astype(np.int32) for key, value in landmarks(head).items()},
         head_weight=head_weight(head),
-        parts={name: np.flatnonzero(head.part == k).astype(np.int32) for k, name in enumerate(head.names)},
+        parts={part: np.flatnonzero(head.part == k).astype(np.int32) for k, part in enumerate(head.names)},
+        name=name,
     )
 
 
 def main() -> None:
-    """Build the head, write its file, and draw the pictures that are asked for."""
+    """Build the looks, write their files, and draw the pictures that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m render.head", description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=DEFAULT_RIG_PATH, help="where the head is written (default: %(default)s)")
-    parser.add_argument("--sheet", type=Path, help="also draw every shape into this PNG")
-    parser.add_argument("--portrait", type=Path, help="also draw three views and six expressions into this PNG")
+    parser.add_argument("--look", choices=LOOKS, action="append", help="build this look only; may be given again (default: all)")
+    parser.add_argument("--out", type=Path, default=LOOKS_FOLDER, help="folder of the looks' files (default: %(default)s)")
+    parser.add_argument("--sheet", type=Path, help="also draw every shape of the first look into this PNG")
+    parser.add_argument("--portrait", type=Path, help="also draw the looks from three sides into this PNG")
     arguments = parser.parse_args()
-    rig = build_head()
-    save_rig(rig, arguments.out)
-    print(f"{arguments.out}: {len(rig.vertices)} vertices, {len(rig.faces)} triangles")
+    rigs = []
+    for name in arguments.look or LOOKS:
+        rigs.append(build_head(name))
+        path = arguments.out / f"{name}.npz"
+        save_rig(rigs[-1], path)
+        print(f"{path}: {len(rigs[-1].vertices)} vertices, {len(rigs[-1].faces)} triangles")
     if arguments.sheet or arguments.portrait:
         from render import head_sheet
 
-        for path, write in ((arguments.sheet, head_sheet.write_sheet), (arguments.portrait, head_sheet.write_portrait)):
-            if path:
-                write(rig, path)
-                print(path)
+        if arguments.sheet:
+            head_sheet.write_sheet(rigs[0], arguments.sheet)
+        if arguments.portrait:
+            head_sheet.write_portrait(rigs, arguments.portrait)
 
 
 if __name__ == "__main__":

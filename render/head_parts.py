@@ -13,13 +13,11 @@ import numpy as np
 from render import head_surface as surface
 from render.head_surface import EYE_CENTER, EYE_RADIUS, smoothstep, strip_faces
 
-HAIR = np.array([0.235, 0.155, 0.110])
-BROW = np.array([0.230, 0.150, 0.105])
 LASH = np.array([0.085, 0.060, 0.055])
+LOWER_LASH = np.array([0.300, 0.190, 0.160])
 ENAMEL = np.array([0.945, 0.925, 0.880])
 GUM = np.array([0.720, 0.330, 0.330])
 TONGUE = np.array([0.780, 0.380, 0.380])
-CLOTH = np.array([0.220, 0.330, 0.420])
 
 
 @dataclass
@@ -42,29 +40,30 @@ def _grid(rows, closed=False, flip=False):
     return rows.reshape(-1, 3), faces[:, ::-1] if flip else faces
 
 
-def eyeball() -> Part:
-    """Sphere with its pole at the pupil; rings are doubled where the colour changes."""
-    tilt = np.radians([0.4, 6, 11.0, 11.5, 16, 21, 26.0, 29.4, 30.8, 37, 48, 64, 82, 105])
+def eyeball(iris) -> Part:
+    """Sphere with its pole at the pupil; rings are doubled where the colour changes. iris: inner and outer colour."""
+    tilt = np.radians([0.4, 5.5, 9.6, 10.3, 13.5, 17.5, 22.0, 25.4, 26.8, 33, 45, 62, 82, 105])
     turn = np.arange(24) * 2 * np.pi / 24
     d = np.stack(np.broadcast_arrays(
         np.sin(tilt)[:, None] * np.cos(turn), np.sin(tilt)[:, None] * np.sin(turn), np.cos(tilt)[:, None]), -1)
     vertices, faces = _grid(EYE_CENTER + EYE_RADIUS * d, closed=True, flip=True)
     center = np.arange(24)
     faces = np.concatenate([faces, np.stack([np.full(22, 0), center[1:-1], center[2:]], 1)])
-    pupil, sclera = np.array([0.02, 0.02, 0.025]), np.array([0.955, 0.945, 0.925])
-    rim, inner, outer = np.array([0.10, 0.14, 0.16]), np.array([0.52, 0.50, 0.33]), np.array([0.27, 0.42, 0.44])
-    ring = [pupil, pupil, pupil, inner * 0.8, inner, 0.5 * (inner + outer), outer, rim, sclera * 0.93, sclera,
+    pupil, sclera = np.array([0.02, 0.02, 0.025]), np.array([0.885, 0.870, 0.850])
+    inner, outer = np.array(iris[0]), np.array(iris[1])
+    rim = 0.35 * outer + 0.02
+    ring = [pupil, pupil, pupil, inner * 0.7, inner, 0.5 * (inner + outer), outer, rim, sclera * 0.93, sclera,
             sclera, sclera * [0.98, 0.93, 0.91], sclera * [0.95, 0.86, 0.83], sclera * [0.9, 0.75, 0.7]]
     colors = np.repeat(np.array(ring)[:, None], 24, axis=1)
     fleck = 1.0 + 0.13 * np.cos(5 * turn + 1.0) * np.cos(3 * turn)
     colors[3:7] *= fleck[:, None]
     # the upper lid's shadow; it turns with the ball, which gaze of 25 degrees does not give away
-    colors *= 1 - 0.34 * smoothstep(d[..., 1:2], 0.12, 0.50)
+    colors *= 1 - 0.42 * smoothstep(d[..., 1:2], 0.08, 0.42)
     # a window's reflection, straight above the pupil so that both eyes agree
-    angle = np.radians(15.5)
+    angle = np.radians(13.0)
     middle = np.array([0.0, np.sin(angle), np.cos(angle)])
     up = np.array([0.0, np.cos(angle), -np.sin(angle)])
-    disc = EYE_RADIUS * middle + 0.22 * middle + 1.5 * (
+    disc = EYE_RADIUS * middle + 0.22 * middle + 1.25 * (
         np.cos(turn[::3])[:, None] * [1, 0, 0] * 1.15 + np.sin(turn[::3])[:, None] * up)
     disc = np.concatenate([[(EYE_RADIUS + 0.3) * middle], disc]) + EYE_CENTER
     k = np.arange(8)
@@ -73,50 +72,72 @@ def eyeball() -> Part:
 
 
 def lashes(eye: np.ndarray):
-    """Dark wedges along both lid margins.
+    """A dark line along the upper lid's margin, with tapered lashes on it, and short ones along the lower lid.
 
     eye : (rings, columns, 3), the lids' rings. Returns the Part and the column (n,) of each vertex.
     """
     half = surface.EYE_COLUMNS
-    theta = np.arange(2 * half) * np.pi / half
-    vertices, faces, columns, count = [], [], [], 0
-    upper = np.arange(0, half + 1)
-    lower = np.concatenate([np.arange(half, 2 * half), [0]])
-    for column, long, lift in ((upper, 2.7, 1.0), (lower, 0.9, -0.8)):
-        inner, edge, skin = eye[1, column], eye[2, column], eye[3, column]
-        out = edge - EYE_CENTER
-        out /= np.linalg.norm(out, axis=1, keepdims=True)
-        size = np.abs(np.sin(theta[column])) ** 0.6 * (0.62 + 0.38 * np.cos(theta[column]))
-        tip = edge + out * 0.5 + (long * size)[:, None] * (0.62 * out + [0, 0.75 * lift, 0] + np.outer(0.55 * np.cos(theta[column]), [1, 0, 0]))
-        under = 0.45 * inner + 0.55 * edge + 0.12 * out
-        over = 0.93 * edge + 0.07 * skin + 0.45 * out
-        v, f = _grid([under, tip, over], flip=True)
-        vertices.append(v)
-        faces.append(f + count)
-        columns.append(np.tile(column, 3))
-        count += len(v)
-    return Part("lashes", np.concatenate(vertices), np.concatenate(faces), LASH), np.concatenate(columns)
+    ring = np.concatenate([eye, eye[:, :1]], 1)
+
+    def at(place, share):
+        """Point of the lids' rim at a column that may lie between two, share 0 inside and 1 outside; and outward."""
+        low = min(int(place), 2 * half - 1)
+        inner, outer = (ring[r, low] + (place - low) * (ring[r, low + 1] - ring[r, low]) for r in (1, 2))
+        p = inner + share * (outer - inner)
+        return p, (p - EYE_CENTER) / np.linalg.norm(p - EYE_CENTER)
+
+    places = np.linspace(0.15, half - 1.3, 25)
+    band = []
+    for share, lift, out in ((0.35, 0.0, 0.15), (1.0, 0.05, 0.45), (1.08, 0.75, 0.25)):
+        thick = np.clip(1.15 * np.sin(places * np.pi / half) ** 0.5, 0.1, 1) * np.interp(places, [0, half / 2, half], [1.0, 0.85, 0.5])
+        points = [at(place, share) for place in places]
+        band.append(np.array([p + out * n + np.array([0, lift * k, 0]) for (p, n), k in zip(points, thick, strict=True)]))
+    vertices, faces = _grid(band)
+    vertices, faces, columns, count = [vertices], [faces], [np.tile(np.round(places).astype(int), 3)], len(vertices)
+    for first, last, number, long, lift, wide in ((0.4, half - 3.0, 13, 4.0, 1.0, 0.85), (half + 4, 2 * half - 0.8, 7, 1.3, -1.0, 0.34)):
+        for k in range(number):
+            place = first + (last - first) * (k + 0.5) / number
+            theta = place * np.pi / half
+            root, out = at(place, 0.8)
+            size = long * (0.55 + 0.45 * np.cos(theta)) ** 0.4 * abs(np.sin(theta)) ** 0.35 * (1.0 if k % 2 else 0.86)
+            aside = np.array([0.55 * np.cos(theta) + 0.14, 0.0, 0.0])
+            along = np.array([np.sin(theta), -0.35 * np.cos(theta) * np.sign(lift), 0.0])
+            middle = root + 0.5 * size * (0.95 * out + aside * 0.6 + [0, 0.10 * lift, 0])
+            tip = root + size * (0.85 * out + aside + [0, 0.62 * lift, 0])
+            vertices.append([root - wide * along + 0.1 * out, root + wide * along + 0.1 * out, middle - 0.55 * wide * along, middle + 0.55 * wide * along, tip])
+            faces.append(np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4]]) + count)
+            columns.append(np.full(5, int(round(place)) % (2 * half)))
+            count += 5
+    vertices, columns = np.concatenate(vertices), np.concatenate(columns)
+    color = np.where((columns > half)[:, None], LOWER_LASH, LASH)
+    return Part("lashes", vertices, np.concatenate(faces), color), columns
 
 
-def brows() -> Part:
-    """Tapered brow with an uneven, combed edge, laid 1 mm over the skin."""
-    t = np.linspace(0, 1, 43)
+def brows(color, broad=1.0) -> Part:
+    """A brow of single tapered hairs that lean outward, the inner ones upright, the outer ones lying along it."""
     knots = [0, 0.22, 0.5, 0.78, 1]
-    x = np.interp(t, knots, [10.5, 18.0, 29.5, 41.0, 49.0])
-    y = np.polyval(np.polyfit(knots, [17.4, 19.8, 22.6, 21.9, 17.0], 4), t)
-    width = np.interp(t, [0, 0.06, 0.25, 0.55, 0.85, 1], [3.8, 5.9, 6.3, 5.4, 3.2, 0.4])
-    k = np.arange(len(t))
-    tuft = 0.5 + 0.5 * np.sin(2.4 * k + 1.3 * np.sin(0.9 * k))
-    rows, shades = [], []
-    for across, lift in ((-0.5, -0.25), (-0.36, 0.45), (-0.1, 0.75), (0.2, 0.7), (0.4, 0.4), (0.5, -0.25)):
-        # hairs lean outward: the upper edge lags behind the lower
-        px = x + across * 2.2 + 0.5
-        py = y + across * width + tuft * np.select([across > 0.3, across < -0.3], [0.35, -0.25], 0.0)
-        p = np.stack([px, py, surface.front(px, py)], 1)
-        rows.append(p + surface.gradient(p) * lift)
-        shades.append(1.0 + 0.30 * np.roll(tuft, int(6 * across))[:, None])
-    vertices, faces = _grid(rows)
-    return Part("brows", vertices, faces, BROW * np.concatenate(shades))
+    height = np.polyfit(knots, [18.0, 20.0, 22.6, 22.6, 17.4], 4)
+    count, points, shades = 60, [], []
+    for k in range(count):
+        # three ranks from the lower edge to the upper one, each from the nose outward
+        rank, place = k % 3, (k // 3 + 0.33 * (k % 3)) / (count // 3)
+        t = 0.98 * place
+        x = np.interp(t, knots, [11.8, 18.5, 29.0, 40.0, 48.5])
+        width = broad * np.interp(t, [0, 0.08, 0.3, 0.6, 0.88, 1], [1.4, 3.9, 5.0, 4.3, 2.2, 0.6])
+        y = np.polyval(height, t) + width * (rank / 2 - 0.62)
+        lean = np.radians(np.interp(t, [0, 0.12, 0.4, 1], [36, 26, 16, -24]) - 8.0 * (rank - 0.6) * (t > 0.08))
+        long = np.interp(t, [0, 0.2, 0.7, 1], [5.6, 8.0, 8.2, 5.8]) * (0.88 + 0.24 * ((k * 7) % 5) / 4)
+        along, across = np.array([np.cos(lean), np.sin(lean)]), np.array([-np.sin(lean), np.cos(lean)])
+        thick = 1.05 * broad * (0.5 + 0.5 * min(1.0, 5 * t))
+        base = np.array([x, y])
+        points.append([base - thick * 0.6 * across, base + thick * 0.6 * across, base + 0.5 * long * along - thick * across, base + 0.5 * long * along + thick * across, base + long * along])
+        shades.append(np.array([0.95, 0.95, 1.05, 1.05, 1.25]) * (0.86 + 0.3 * ((k * 5) % 7) / 6))
+    flat = np.array(points).reshape(-1, 2)
+    p = np.stack([flat[:, 0], flat[:, 1], surface.front(flat[:, 0], flat[:, 1])], 1)
+    p += surface.gradient(p) * np.tile([-0.1, -0.1, 0.75, 0.75, 0.5], count)[:, None]
+    p[:, 0] = np.maximum(p[:, 0], 1.0)
+    faces = (np.array([[0, 2, 1], [1, 2, 3], [2, 4, 3]])[None] + 5 * np.arange(count)[:, None, None]).reshape(-1, 3)
+    return Part("brows", p, faces, color * np.concatenate(shades)[:, None])
 
 
 def _arch(x, forward):
@@ -184,120 +205,98 @@ def tongue():
     return Part("tongue", vertices, faces, TONGUE * shade), forward
 
 
+def _from_line(b, u, line):
+    """Distances (...) of points from a polyline [(b, u)]."""
+    best = np.full(b.shape, np.inf)
+    for (b0, u0), (b1, u1) in zip(line[:-1], line[1:], strict=True):
+        db, du = b1 - b0, u1 - u0
+        t = np.clip(((b - b0) * db + (u - u0) * du) / (db * db + du * du), 0, 1)
+        best = np.minimum(best, np.hypot(b - b0 - t * db, u - u0 - t * du))
+    return best
+
+
+def _ear_relief(b, u):
+    """Height (mm) of the ear's outer face at places b (backward) and u (upward) about its middle."""
+    helix = [(-3, -4), (-8.5, 3), (-10, 13), (-6.5, 23.5), (1.5, 27.5), (10, 23.5), (14.5, 13), (15, 1), (12, -11), (7, -19)]
+    antihelix = [(1.5, -16), (7.5, -11), (9.2, -1), (7.5, 8), (3, 16)]
+    crus = [(7.5, 8), (2, 10.5), (-4, 10.5)]
+    h = 4.6 * np.exp(-((_from_line(b, u, helix) / 2.5) ** 2))
+    h = np.maximum(h, 3.4 * np.exp(-((_from_line(b, u, antihelix) / 3.0) ** 2)))
+    h = np.maximum(h, 2.2 * np.exp(-((_from_line(b, u, crus) / 2.2) ** 2)))
+    h = np.maximum(h, 5.2 * np.exp(-(((b + 10.5) / 3.2) ** 2 + ((u + 6.5) / 4.2) ** 2)))  # tragus
+    h = np.maximum(h, 3.4 * np.exp(-(((b - 0.5) / 3.4) ** 2 + ((u + 16.5) / 3.0) ** 2)))  # antitragus
+    h = np.maximum(h, 2.4 * np.exp(-(((b + 3) / 7.5) ** 2 + ((u + 25) / 6.0) ** 2)))  # lobe
+    return h - 7.5 * np.exp(-(((b + 1.5) / 6.5) ** 2 + ((u + 6.5) / 7.5) ** 2)) - 2.6 * np.exp(-(((b + 1) / 6) ** 2 + ((u - 3.5) / 4.5) ** 2))
+
+
 def ear(skin_color: np.ndarray) -> Part:
-    """Left ear: bowl, inner ridge, outer rim that rolls over to the back, lobe."""
-    phi = np.arange(32) * 2 * np.pi / 32
+    """Left ear: concha, antihelix with its crus, tragus and antitragus, helix that rolls over to the back, lobe."""
+    columns = 28
+    phi = np.arange(columns) * 2 * np.pi / columns
     c, s = np.cos(phi), np.sin(phi)  # c > 0 is back, s > 0 is up
-    reach_x = np.where(c > 0, 17.5, 11.5) * np.where(s < 0, 1 - 0.28 * s**2, 1.0)
-    outline = np.stack([reach_x * c, np.where(s > 0, 30.0, 31.0) * s], 1)
-    back = smoothstep(c, -0.75, 0.15)
-    above = smoothstep(s, -0.75, -0.1)
-    rim = np.clip(back * (0.35 + 0.65 * above) + 0.55 * smoothstep(s, 0.3, 0.9), 0, 1)
-    tragus = np.exp(-(((phi - np.pi * 1.02) / 0.28) ** 2))
-    rows, shade = [], []
-    profile = (  # (share of the outline, height at the rim's side, lightness)
-        (0.05, -4.2, 0.48), (0.25, -3.9, 0.54), (0.42, -1.4, 0.76), (0.53, 2.0, 1.0), (0.63, 2.6, 1.02),
-        (0.74, 0.2, 0.78), (0.85, 1.4, 0.9), (0.94, 4.0, 1.05), (1.0, 2.8, 1.0), (0.99, -0.8, 0.9), (0.80, -4.5, 0.75), (0.60, -11.0, 0.6))
-    for k, (share, height, light) in enumerate(profile):
-        h = height * rim + (1 - rim) * (-3.0 * (share < 0.5) - 1.0)
-        h = h + 3.2 * tragus * np.exp(-(((share - 0.62) / 0.22) ** 2))
-        lobe = (1 - above) * (share > 0.45) * (share < 0.97)
-        h = h * (1 - lobe) + lobe * (1.6 - 2.0 * (share - 0.6))
-        if k >= 9:
-            h = height + 0 * phi
-        rows.append(np.stack([outline[:, 0] * share, outline[:, 1] * share, h], 1))
-        shade.append(np.clip(light * rim + (1 - rim) * (0.62 + 0.38 * smoothstep(share, 0.2, 0.7)), 0, 1.05))
-    local = np.array(rows)
-    # local: back, up, out; tilt back 10 degrees, stand off the head by 24 degrees
+    reach = np.where(c > 0, 17.0, 11.5) * np.where(s < 0, 1 - 0.30 * s**2, 1.0)
+    outline = np.stack([reach * c, np.where(s > 0, 30.0, 31.0) * s], 1)
+    front = smoothstep(c, -0.35, -0.95)
+    rows, light = [], []
+    for share in (0.03, 0.16, 0.29, 0.41, 0.52, 0.62, 0.71, 0.80, 0.88, 0.95, 1.0):
+        b, u = outline.T * share
+        h = _ear_relief(b, u) * (1 - 0.55 * front * smoothstep(share, 0.75, 1.0))
+        rows.append(np.stack([b, u, h], 1))
+        light.append(0.52 + 0.48 * smoothstep(h, -7.0, 3.0))
+    for share, h, tone in ((1.01, -1.2, 0.9), (0.86, -4.5, 0.72), (0.60, -11.0, 0.55)):
+        rows.append(np.stack([*(outline.T * share), np.full(columns, h)], 1))
+        light.append(np.full(columns, tone))
+    local, light = np.array(rows), np.array(light)
+    # tilted back by 10 degrees, standing off the head by 24 degrees
     tilt, off = np.radians(10), np.radians(24)
     b = local[..., 0] * np.cos(tilt) + local[..., 1] * np.sin(tilt)
     u = -local[..., 0] * np.sin(tilt) + local[..., 1] * np.cos(tilt)
     o = local[..., 2] + 0.0012 * u**2
     hinge = b + 11.0
-    x = np.where(o > -20, hinge * np.sin(off) + o * np.cos(off), 0)
+    x = hinge * np.sin(off) + o * np.cos(off)
     z = -hinge * np.cos(off) + o * np.sin(off)
-    root = np.array([69.0, -17.0, 6.0])
-    vertices, faces = _grid(np.stack([x, u, z], -1) + root, closed=True, flip=True)
-    center = np.arange(32)
-    faces = np.concatenate([faces, np.stack([np.full(30, 0), center[1:-1], center[2:]], 1)])
-    light = np.concatenate(shade)[:, None]
-    red = np.array([1.0, 0.90, 0.88])
-    return Part("skin", vertices, faces, skin_color * red * (light * np.array([1, 1, 1]) ** 1.0))
+    vertices, faces = _grid(np.stack([x, u, z], -1) + [69.0, -17.0, 6.0], closed=True, flip=True)
+    k = np.arange(1, columns - 1)
+    last = len(vertices) - columns
+    faces = np.concatenate([faces, np.stack([0 * k, k, k + 1], 1), last + np.stack([0 * k, k + 1, k], 1)])
+    return Part("skin", vertices, faces, skin_color * [1.0, 0.91, 0.89] * light.reshape(-1, 1))
 
 
-HAIRLINE = np.array([
-    (0, 69, 78), (14, 70, 76), (28, 69.5, 71), (41, 64, 63), (50, 54, 57), (54, 42, 54), (59, 28, 46), (64, 12, 35),
-    (67, -4, 24), (69, -12, 16), (70, -4, 9.5), (71, 10, 5), (72, 19, -8), (72, 12, -22), (70, -6, -31), (66, -28, -38), (59, -48, -48),
-    (44, -62, -62), (22, -68, -70), (0, -69, -72)], float)
-
-
-def hair() -> Part:
-    """Short hair combed back: a shell that leaves the hairline steeply, with combed ridges."""
-    knots = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(HAIRLINE, axis=0), axis=1))])
-    columns = 72
-    u = np.linspace(0, 1, columns + 1)
-    line = np.stack([np.interp(u * knots[-1], knots, HAIRLINE[:, k]) for k in range(3)], 1)
-    for _ in range(2):
-        line[1:-1] = 0.25 * line[:-2] + 0.5 * line[1:-1] + 0.25 * line[2:]
-    center = np.array([0.0, 22.0, -8.0])
-    start = (line - center) / np.linalg.norm(line - center, axis=1, keepdims=True)
-    crown = np.array([0.0, 0.93, -0.37])
-    v = np.array([0, 0.03, 0.07, 0.13, 0.2, 0.28, 0.37, 0.46, 0.56, 0.66, 0.76, 0.86, 0.94])
-    rows, shades = [], []
-    front = smoothstep(u, 0.30, 0.0)
-    side = smoothstep(u, 0.14, 0.3) * smoothstep(u, 0.98, 0.75)
-    k = np.arange(columns + 1)
-    jag = np.sin(2.3 * k + 1.7 * np.sin(0.7 * k)) * smoothstep(u, 0.0, 0.02) * smoothstep(u, 1.0, 0.98)
-    for share in v:
-        # single locks reach a little further than others
-        along = (share + 0.016 * jag * (1 - share) ** 6)[:, None]
-        d = (1 - along) * start + along * crown
-        d /= np.linalg.norm(d, axis=1, keepdims=True)
-        base = surface.march(center + 300 * d, -d, surface.skin_distance)
-        n = surface.gradient(base, step=2.0)
-        rise = 1 - (1 - np.minimum(share / (0.16 + 0.30 * smoothstep(u, 0.72, 0.9)), 1.0)) ** 2.2
-        full = 9.0 + 5.5 * front * (1 - share) - 4.0 * side * (1 - 0.8 * share) - 3.5 * smoothstep(u, 0.70, 0.92) * (1 - share)
-        phase = u * 86 + 7.0 * share + 1.4 * np.sin(9 * u + 3 * share)
-        comb = np.cos(phase) * 0.75 + 0.45 * np.cos(2.37 * phase + 1.0)
-        fade = rise * (1 - share**3) * (0.35 + 0.65 * smoothstep(share, 0.0, 0.2))
-        lift = -1.2 + rise * (full + 1.2) + comb * 0.95 * fade
-        p = base + n * lift[:, None]
-        p[:, 0] = np.maximum(p[:, 0], 0.0)
-        p[[0, -1], 0] = 0.0
-        rows.append(p)
-        shades.append((0.74 + 0.26 * rise + 0.20 * comb * fade) * (0.88 + 0.22 * share))
-    top = center + 300 * crown[None]
-    top = surface.march(top, -crown[None], surface.skin_distance) + crown * 9.0
-    top[:, 0] = 0.0
-    vertices, faces = _grid(rows, flip=False)
-    last = (len(v) - 1) * (columns + 1) + np.arange(columns + 1)
-    cap = np.stack([last[:-1], last[1:], np.full(columns, len(vertices))], 1)
-    vertices = np.concatenate([vertices, top])
-    colors = HAIR * np.concatenate(shades + [[1.1]])[:, None]
-    return Part("hair", vertices, np.concatenate([faces, cap]), colors)
-
-
-def bust() -> Part:
-    """Round collar and shoulders, cut off in a clean rounded edge."""
-    phi = np.linspace(0, np.pi, 29)  # 0 is the front
+def bust(color) -> Part:
+    """Shirt with a ribbed round collar, the slope of the shoulders, cut off level across the chest."""
+    phi = np.linspace(0, np.pi, 25)  # 0 is the front
     s, c = np.sin(phi), np.cos(phi)
     neck_y = -146 - 13 * c
     rows, shade = [], []
     for half_x, half_z, drop, light in (
-        (44, 47, -16, 0.35), (48, 51.5, -2, 0.6), (50.5, 54, 2.4, 1.12), (54, 57.5, 2.0, 1.15), (56.5, 60, -1.5, 1.05), (56.5, 60, -6.5, 0.68),
+        (47, 49, -16, 0.35), (50, 52.5, -2, 0.6), (51.8, 54.4, 1.6, 1.10), (54.2, 57.0, 1.2, 1.14), (56.0, 58.8, -3.0, 1.06), (56.2, 58.9, -6.5, 0.62),
     ):
         rows.append(np.stack([half_x * s, neck_y + drop, -20 + half_z * c], 1))
         shade.append(np.full(len(phi), light))
-    for t, light in ((0.0, 0.74), (0.10, 0.93), (0.25, 1.0), (0.45, 1.0), (0.65, 1.0), (0.82, 1.0), (0.94, 0.97), (1.0, 0.9)):
-        half_x = 57 + 35 * np.sin(t * np.pi / 2) ** 0.9
-        half_z = 60.5 + (8 + 5 * (c > 0)) * np.sin(t * np.pi / 2)
-        y = neck_y * (1 - t) + t * -188 - 7.5 + 8 * np.sin(np.pi * t) * s**2
+    for t, light in ((0.0, 0.80), (0.06, 0.96), (0.2, 1.0), (0.4, 1.0), (0.6, 1.0), (0.8, 1.0), (1.0, 0.99)):
+        half_x = 57 + 35 * np.sin(t * np.pi / 2) ** 0.85
+        half_z = 59.5 + (7 + 8 * (c > 0)) * np.sin(t * np.pi / 2)
+        # shoulders slope from the neck and then fall, chest and back fall at once
+        fall = np.abs(s) ** 1.5
+        y = neck_y - 7.5 + (-192 - neck_y + 7.5) * (t ** (1.0 + 0.75 * fall))
         rows.append(np.stack([half_x * s, y, -20 - 3 * t + half_z * c], 1))
         shade.append(np.full(len(phi), light))
-    for half_x, half_z, y, light in ((91, 72, -203, 0.8), (86, 68, -208, 0.6), (50, 35, -210, 0.45), (1, 1, -210, 0.4)):
+    for half_x, half_z, y, light in ((92.5, 73.5, -202, 0.95), (92, 73, -210, 0.80), (89, 70, -213, 0.5), (50, 35, -213, 0.40), (1, 1, -213, 0.35)):
         rows.append(np.stack([half_x * s, np.full_like(s, y), -23 + half_z * c], 1))
         shade.append(np.full(len(phi), light))
     rows = np.array(rows)
     rows[:, [0, -1], 0] = 0.0
     vertices, faces = _grid(rows, flip=True)
-    return Part("clothes", vertices, faces, CLOTH * np.concatenate(shade)[:, None])
+    return Part("clothes", vertices, faces, color * np.concatenate(shade)[:, None])
+
+
+def caruncle(flesh) -> Part:
+    """The pink knob in the inner corner of the left eye."""
+    turn = np.arange(5) * 2 * np.pi / 5
+    middle = EYE_CENTER + [-13.3, -1.7, 3.6]
+    rings = [np.stack([2.3 * k * np.cos(turn), 2.0 * k * np.sin(turn), 0 * turn + h], 1) for k, h in ((0.55, 1.9), (1.0, 0.2))]
+    vertices = np.concatenate([[middle + [0, 0, 2.3]], *(middle + ring for ring in rings)])
+    k = np.arange(5)
+    after = (k + 1) % 5
+    faces = np.concatenate([np.stack([0 * k, 1 + k, 1 + after], 1), np.stack([1 + k, 6 + k, 6 + after], 1), np.stack([1 + k, 6 + after, 1 + after], 1)])
+    return Part("caruncle", vertices, faces, flesh * np.array([1.0] + [0.95] * 5 + [0.8] * 5)[:, None])

@@ -82,20 +82,19 @@ def write_sheet(rig: Rig, path: str | Path) -> None:
     _write(sheet(rig, rows), path)
 
 
-def write_portrait(rig: Rig, path: str | Path, cell: tuple[int, int] = (300, 420)) -> None:
-    """Write the neutral head from three sides, and six expressions, as a PNG."""
+def write_portrait(rigs: list[Rig], path: str | Path, cell: tuple[int, int] = (340, 440)) -> None:
+    """Write neutral heads from three sides, a row each, as a PNG."""
     from render.renderer import Renderer
 
-    rig = dataclasses.replace(rig, head_weight=None)  # the view goes round the bust, no head looks over its shoulder
     turns = {"front": 0.0, "three quarters": -0.6, "profile": -1.5}
-    faces = ("AA", "OO", "smile", "surprise", "angry", "wink")
-    poses = np.stack([coefficients()] * 3 + [coefficients(**EXPRESSIONS[name]) for name in faces])
-    heads = np.zeros((9, 3), np.float32)
-    heads[:3, 0], heads[3:, 0] = list(turns.values()), -0.2
-    captions, rows = [*turns, *faces], []
-    for start in (0, 3, 6):
-        with Renderer(rig, 3, 3 * cell[0], cell[1], captions=captions[start : start + 3], fine=True) as renderer:
-            rows.append(renderer.frame(poses[start : start + 3], heads[start : start + 3]))
+    heads = np.zeros((3, 3), np.float32)
+    heads[:, 0] = list(turns.values())
+    rows = []
+    for rig in rigs:
+        rig = dataclasses.replace(rig, head_weight=None)  # the view goes round the bust, no head looks over its shoulder
+        captions = [f"{rig.name}, {turn}" for turn in turns]
+        with Renderer(rig, 3, 3 * cell[0], cell[1], captions=captions, fine=True) as renderer:
+            rows.append(renderer.frame(np.stack([coefficients()] * 3), heads))
     _write(np.concatenate(rows), path)
 
 

@@ -1,28 +1,31 @@
-"""The skin of the default head as an implicit surface, and the half grid of points laid on it.
+"""The skin of the head as an implicit surface, and the half grid of points laid on it.
 
 The surface is a smooth union of ellipsoids and round cones (Quilez, "Smooth minimum" and
-"Distance functions"). Its proportions are the North American adult means of Farkas,
-"Anthropometry of the Head and Face" (2nd ed., 1994), midway between women and men: head height
-(v-gn) 225 mm, head breadth (eu-eu) 150, face breadth (zy-zy) 135, jaw breadth (go-go) 100,
-pupils 63 apart, fissure (ex-en) 31, nose height (n-sn) 52 and breadth (al-al) 34, mouth (ch-ch)
-51, sn-sto 21, sto-gn 46. Eyes are set half-way down the head.
+"Distance functions"). Its proportions lie between the North American means of women and men in
+Farkas, "Anthropometry of the Head and Face" (2nd ed., 1994): face height (n-gn) 111.4 and 124.7 mm,
+nose height (n-sn) 50.6 and 54.8 and breadth (al-al) 31.4 and 34.9, eyes (en-en) 31.8 and 33.3,
+(ex-ex) 87.8 and 91.2, mouth (ch-ch) 50.2 and 54.5, face breadth (zy-zy) 129.9 and 137.1. The looks
+(render.head_looks) lead it towards one or the other. Eyes are set half-way down the head.
 
 Everything here is in millimetres: +X to the face's own left, +Y up, +Z out of the face, the
-pupils at y = 0 and the ear canals near z = 0. Only x >= 0 is built; `mirrored` adds the rest.
+pupils at y = 0 and the ear canals near z = 0. Only x >= 0 is built; render.head mirrors it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.spatial import Delaunay
 
-EYE_CENTER = np.array([31.5, 0.0, 68.9])
-EYE_RADIUS = 13.0
-LID_INNER_RADIUS = 14.0
+EYE_CENTER = np.array([31.2, 0.0, 67.9])
+EYE_RADIUS = 14.0
+LID_INNER_RADIUS = 15.0
 """Lids glide this far from the eye's centre, so that the straight line a linear blink follows
-between open and closed (42 degrees at most) never enters the eyeball: 14.0 cos 21 > 13.0."""
-LID_OUTER_RADIUS = 15.2
+between open and closed (42 degrees at most) never enters the eyeball: 15.0 cos 21 > 14.0. The ball is larger
+than a real one (12), so that its white reaches the corners of the lids."""
+LID_OUTER_RADIUS = 16.2
 RAY_ORIGIN = np.array([0.0, 0.0, 5.0])
 
 NECK_END = -168.0
@@ -34,19 +37,26 @@ TUBERCLE = 0.8
 EYE_COLUMNS = 14
 
 
+def _length(q):
+    """Lengths (n,) of vectors (n, 3); quicker than numpy.linalg.norm, and called a million times."""
+    x, y, z = q.T
+    return np.sqrt(x * x + y * y + z * z)
+
+
 def ellipsoid(p, center, radii):
     """Signed distance (bound) of points p (n, 3) to an ellipsoid."""
-    q = (p - np.asarray(center, float)) / np.asarray(radii, float)
-    k0 = np.linalg.norm(q, axis=1)
-    k1 = np.linalg.norm(q / np.asarray(radii, float), axis=1)
+    inverse = 1.0 / np.asarray(radii, float)
+    q = (p - np.asarray(center, float)) * inverse
+    k0, k1 = _length(q), _length(q * inverse)
     return k0 * (k0 - 1.0) / np.maximum(k1, 1e-9)
 
 
 def round_cone(p, a, b, radius_a, radius_b):
     """Signed distance of points p (n, 3) to a capsule from a to b whose radius changes."""
     a, b = np.asarray(a, float), np.asarray(b, float)
-    t = np.clip((p - a) @ (b - a) / ((b - a) @ (b - a)), 0.0, 1.0)
-    return np.linalg.norm(p - a - t[:, None] * (b - a), axis=1) - (radius_a + (radius_b - radius_a) * t)
+    from_a = p - a
+    t = np.clip(from_a @ ((b - a) / ((b - a) @ (b - a))), 0.0, 1.0)
+    return _length(from_a - t[:, None] * (b - a)) - (radius_a + (radius_b - radius_a) * t)
 
 
 def smooth_min(a, b, k):
@@ -72,12 +82,13 @@ def bump(p, center, widths):
 
 
 def skull_distance(p):
-    """Signed distance (n,) of points (n, 3) to the cranium alone; the hair grows from it."""
+    """Signed distance (n,) of points (n, 3) to the cranium alone."""
     p = p * [1, 1, 1]
     p[:, 0] = np.abs(p[:, 0])
-    d = ellipsoid(p, (0, 30, -12), (74, 82, 86))
-    d = smooth_min(d, ellipsoid(p, (0, 34, 40), (58, 56, 53)), 30)
-    return d
+    d = ellipsoid(p, (0, 30, -12), (74, 80, 86))
+    d = smooth_min(d, ellipsoid(p, (0, 34, 40), (58, 54, 52)), 30)
+    # temples are a little hollow between the brow's end and the hair
+    return d + 1.6 * bump(p, (64, 14, 42), (10, 14, 16))
 
 
 def skin_distance(p):
@@ -85,32 +96,43 @@ def skin_distance(p):
     p = p * [1, 1, 1]
     p[:, 0] = np.abs(p[:, 0])
     d = skull_distance(p)
-    d = smooth_min(d, ellipsoid(p, (0, -30, 34), (57, 66, 56)), 22)
+    d = smooth_min(d, ellipsoid(p, (0, -30, 34), (56, 64, 55)), 22)
     # jaw: from the angle below the ear to the chin, then the muzzle over the dental arches
-    d = smooth_min(d, round_cone(p, (40, -67, 18), (10.5, -97, 75), 10.5, 12.5), 26)
-    d = smooth_min(d, round_cone(p, (54, -20, 8), (37, -65, 14), 11, 10), 24)
-    d = smooth_min(d, ellipsoid(p, (0, -99, 77), (15.5, 13.5, 16.5)), 18)
-    d = smooth_min(d, ellipsoid(p, (0, -66, 61), (31, 29, 34)), 20)
-    # cheekbones, cheeks
-    d = smooth_min(d, ellipsoid(p, (45, -24, 56), (18, 14, 20)), 22)
-    d = smooth_min(d, ellipsoid(p, (32, -48, 61), (18, 30, 19)), 22)
-    d = smooth_min(d, ellipsoid(p, (43, -42, 36), (12, 24, 22)), 24)
-    # neck
-    neck = round_cone(p * [1, 1, 0.94], (0, -80, -14), (0, -230, -28), 44, 49)
-    d = smooth_min(d, neck, 30)
+    d = smooth_min(d, round_cone(p, (41, -70, 16), (11, -97, 74), 9.5, 12.0), 24)
+    d = smooth_min(d, round_cone(p, (54, -20, 8), (40, -68, 14), 11, 10), 24)
+    d = smooth_min(d, ellipsoid(p, (0, -99, 77), (16.0, 14.5, 16.0)), 18)
+    d = smooth_min(d, ellipsoid(p, (0, -66, 61), (31, 29, 33.5)), 20)
+    # cheekbones with their arch towards the ear, cheeks
+    d = smooth_min(d, ellipsoid(p, (46, -21, 56), (17, 11, 17)), 18)
+    d = smooth_min(d, round_cone(p, (51, -19, 48), (60, -12, 14), 8.5, 6.0), 16)
+    d = smooth_min(d, ellipsoid(p, (32, -47, 61), (20, 27, 20)), 22)
+    d = smooth_min(d, ellipsoid(p, (43, -44, 38), (14, 25, 23)), 24)
+    # neck: the column, the muscle from behind the ear to the collarbone's inner end, the larynx
+    neck = round_cone(p * [1, 1, 0.94], (0, -80, -16), (0, -230, -28), 42, 47)
+    neck = smooth_min(neck, round_cone(p, (41, -64, -14), (12, -172, 10), 5.5, 6.5), 16)
+    neck = smooth_min(neck, round_cone(p, (0, -134, 19.5), (0, -146, 20), 5.0, 4.5), 18)
+    d = smooth_min(d, neck, 20)
     # brow ridge, then the sockets taken out under it
-    d = smooth_min(d, round_cone(p, (8, 17, 82), (42, 19, 66), 10.0, 9.0), 16)
-    d = smooth_max(d, -ellipsoid(p, (33, -2, 90), (17, 12.5, 13)), 15)
-    d = smooth_max(d, -ellipsoid(p, (17, 0, 94), (7, 10, 9)), 9)
-    # nose
-    d = smooth_min(d, round_cone(p, (0, 10, 82), (0, -34, 101), 6.5, 7.0), 13)
-    d = smooth_min(d, ellipsoid(p, (0, -38, 103), (9.5, 8.8, 9.5)), 9)
-    d = smooth_min(d, ellipsoid(p, (11.0, -41, 96), (6.0, 6.6, 9.5)), 5.5)
-    d = smooth_max(d, -ellipsoid(p, (6.3, -47.6, 101.5), (3.7, 6.4, 5.4)), 2.0)
+    d = smooth_min(d, round_cone(p, (8, 17.5, 82), (42, 18.5, 65.5), 9.6, 8.6), 16)
+    d = smooth_max(d, -ellipsoid(p, (33, -1, 91), (17, 12.5, 13.5)), 14)
+    d = smooth_max(d, -ellipsoid(p, (17, 1, 95), (6, 9, 8.5)), 9)
+    # the root of the nose, a hollow between brow and bridge
+    d = d + 2.4 * bump(p, (0, 5.5, 90), (12, 6.5, 14))
+    # nose: bone and bridge, tip, columella, wings with the furrow round them, nostrils
+    d = smooth_min(d, round_cone(p, (0, 4, 83.0), (0, -34, 102.5), 5.2, 6.0), 12)
+    d = smooth_min(d, ellipsoid(p, (0, -24, 92), (10, 18, 9)), 8)
+    d = smooth_min(d, ellipsoid(p, (0, -37.5, 104), (8.6, 7.6, 9.0)), 8)
+    d = smooth_min(d, round_cone(p, (0, -43.5, 106), (0, -47, 96), 3.0, 4.0), 7)
+    d = smooth_min(d, ellipsoid(p, (11.6, -42, 95.5), (5.6, 6.6, 9.5)), 4.5)
+    d = d + 1.3 * bump(p, (17.6, -40.5, 93), (2.4, 6.0, 7)) + 0.9 * bump(p, (11.5, -34, 101), (3.0, 3.0, 6))
+    d = smooth_max(d, -ellipsoid(p, (6.2, -48.2, 100.5), (3.5, 6.6, 5.6)), 1.8)
+    # the fold from the wing past the corner of the mouth
+    t = np.clip((-40 - p[:, 1]) / 30, 0, 1)
+    away = np.hypot(p[:, 0] - (20 + 11 * t**1.2), np.where(np.abs(p[:, 1] + 55) > 15, np.abs(p[:, 1] + 55) - 15, 0))
+    d = d + 0.9 * np.exp(-((away / 3.4) ** 2)) * smoothstep(p[:, 2], 60, 75)
     # the lids' sphere
-    eye = np.linalg.norm(p - EYE_CENTER, axis=1) - LID_OUTER_RADIUS
-    d = smooth_min(d, eye, 5)
-    return d
+    eye = _length(p - EYE_CENTER) - LID_OUTER_RADIUS
+    return smooth_min(d, eye, 5)
 
 
 def march(start, direction, distance, steps=90):
@@ -164,40 +186,41 @@ def openness(p, normals, distance=skin_distance):
 
 def lip_line(s):
     """Height y (n,) where the lips meet, at s = x / half width in 0..1."""
-    return MOUTH_Y - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 1.3 * s**5
+    return MOUTH_Y - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) + 1.4 * s**4
 
 
 def upper_border(s):
     """Height above the lip line (n,) of the upper vermilion border: Cupid's bow at s = 0.22."""
-    return (7.6 - 1.5 * np.exp(-((s / 0.13) ** 2)) + 0.8 * np.exp(-(((s - 0.24) / 0.14) ** 2))) * (1 - s**2.2) ** 0.9
+    return (8.0 - 1.5 * np.exp(-((s / 0.13) ** 2)) + 0.8 * np.exp(-(((s - 0.24) / 0.14) ** 2))) * (1 - s**2.2) ** 0.9
 
 
 def lower_border(s):
     """Depth below the lip line (n,) of the lower vermilion border."""
-    return 9.0 * (1 - s**2.6) ** 0.75 - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) * (1 - s)
+    return 9.6 * (1 - s**2.3) ** 0.8 - TUBERCLE * np.exp(-((s / 0.26) ** 2)) + 0.6 * np.exp(-(((s - 0.5) / 0.25) ** 2)) * (1 - s)
 
 
-def mouth_rings():
+def mouth_rings(fullness=1.0):
     """Rings of the half mouth, from the throat out to the cheeks.
 
     Returns positions (rings, 2 * MOUTH_COLUMNS + 1, 3), from the midline of the upper lip past the
     corner (column MOUTH_COLUMNS) to the midline of the lower lip; per-ring distance in mm outside
     the vermilion border (negative on the lips and inside); and the index of the contact ring.
+    fullness scales the height of the vermilion.
     """
     theta = np.linspace(0.0, np.pi / 2, MOUTH_COLUMNS + 1)
     s = np.concatenate([np.cos(theta[::-1]), np.cos(theta[1:])])
     side = np.concatenate([np.ones(MOUTH_COLUMNS), [0.0], -np.ones(MOUTH_COLUMNS)])
     s[0] = s[-1] = 0.0
     lift = np.sqrt(np.clip(1 - s**2, 0, 1))
-    height = np.where(side > 0, upper_border(s), -lower_border(s)) * (side != 0)
+    height = fullness * np.where(side > 0, upper_border(s), -lower_border(s)) * (side != 0)
     line = lip_line(s)
 
     def lip(t):
         x = (MOUTH_HALF_WIDTH + 1.6 * t) * s
         y = line + height * t
         # both lips bulge alike where they touch, the lower one more further out
-        thick = (3.8 + np.where(side > 0, -0.4, 0.7) * smoothstep(t, 0, 0.4)) * (0.12 + 0.88 * lift)
-        profile = np.sin(np.pi * np.clip(0.30 + 0.70 * t, 0, 1)) * (1.0 + 0.15 * (1 - t))
+        thick = (4.2 + np.where(side > 0, -0.3, 1.0) * smoothstep(t, 0, 0.4)) * (0.12 + 0.88 * lift)
+        profile = np.sin(np.pi * np.clip(0.30 + 0.62 * t, 0, 1)) * (1.0 + 0.15 * (1 - t))
         tuck = -2.8 * s**6 * (1 - 0.55 * t)
         # the philtrum's two columns end in the peaks of Cupid's bow
         return np.stack([x, y, front(x, y) + thick * profile + tuck], 1)
@@ -220,13 +243,15 @@ def mouth_rings():
         outside.append(-2.0 + 2.0 * t)
     contact_ring = 7
     border = lip(1.0)
+    rim = border[:, 2] - front(border[:, 0], border[:, 1])
     cos, sin = s, lift
     for e, keep in ((1.6, 0.25), (4.2, 0.0), (8.0, 0.0), (13.0, 0.0)):
         ring = border.copy()
         ring[:, 0] += e * cos * 1.0
         ring[:, 1] += e * side * sin * np.where(side > 0, 0.62, 1.0)
         z = front(ring[:, 0], ring[:, 1])
-        column = np.exp(-(((ring[:, 0] - 5.5) / 2.4) ** 2)) - 0.9 * np.exp(-((ring[:, 0] / 3.2) ** 2))
+        column = np.exp(-(((ring[:, 0] - 5.5) / 2.4) ** 2)) - 0.7 * np.exp(-((ring[:, 0] / 3.4) ** 2))
+        z = z + rim * np.exp(-((e / 5.0) ** 2))
         ring[:, 2] = z + 0.9 * column * (side > 0) - 0.5 * s**8 * np.exp(-((e / 4.0) ** 2))
         rings.append(ring)
         outside.append(e)
@@ -235,20 +260,32 @@ def mouth_rings():
 
 # -- eyes -------------------------------------------------------------------------------------
 
-def lid_contour(theta):
+@dataclass(frozen=True)
+class Lids:
+    """How the left eye opens: heights of the lids over and under the eye's centre (mm), height of the outer corner
+    over the inner one (half, mm), depth of the upper lid's crease (mm)."""
+
+    up: float = 5.3
+    down: float = 5.3
+    tilt: float = 1.1
+    crease: float = 2.2
+
+
+def lid_contour(theta, lids=Lids()):
     """Opening between the lids seen from the front: x, y (n,) about the eye's centre.
 
     theta runs from the outer canthus (0) over the upper lid to the inner canthus (pi) and back
-    along the lower lid.
+    along the lower lid. The upper lid is highest a little inside the pupil, the lower one lowest a
+    little outside, and the inner corner runs out into a beak over the caruncle.
     """
-    x = 14.9 * np.cos(theta)
-    up, down = np.clip(np.sin(theta), 0, None), np.clip(-np.sin(theta), 0, None)
     lean = np.cos(theta)
-    y = 5.7 * up**0.85 * (1 - 0.10 * lean) - 5.0 * down**0.95 * (1 + 0.14 * lean)
-    return x, y + 0.9 * lean
+    x = 15.0 * lean - 0.7 * np.clip(-lean, 0, 1) ** 8
+    up, down = np.clip(np.sin(theta), 0, None), np.clip(-np.sin(theta), 0, None)
+    y = lids.up * up**0.9 * (1 - 0.14 * lean) - lids.down * down * (1 + 0.16 * lean)
+    return x, y + lids.tilt * lean - 0.5 * np.clip(-lean, 0, 1) ** 8
 
 
-def eye_rings():
+def eye_rings(lids=Lids()):
     """Rings of the left eye's lids, from the tuck behind the margin out to the socket.
 
     Returns positions (rings, 2 * EYE_COLUMNS, 3), columns as theta of `lid_contour`, and the share
@@ -256,7 +293,7 @@ def eye_rings():
     inside the eyeball, the second and third are the margin's inner and outer edge.
     """
     theta = np.arange(2 * EYE_COLUMNS) * np.pi / EYE_COLUMNS
-    cx, cy = lid_contour(theta)
+    cx, cy = lid_contour(theta, lids)
     up = np.clip(np.sin(theta), 0, 1)
 
     def on_sphere(x, y, radius):
@@ -265,7 +302,7 @@ def eye_rings():
         return np.stack([x, y, np.maximum(inside, 0.36 * radius)], 1)
 
     # the tuck closes the corners, where the opening is wider than the ball, like the caruncle does
-    shrink = np.minimum(0.97, 12.2 / np.hypot(cx, cy))
+    shrink = np.minimum(0.97, 13.2 / np.hypot(cx, cy))
     rings = [
         on_sphere(cx * shrink, cy * shrink, EYE_RADIUS) - [0, 0, 1.2],
         on_sphere(cx, cy, LID_INNER_RADIUS),
@@ -273,14 +310,14 @@ def eye_rings():
     ]
     rings = [ring + EYE_CENTER for ring in rings]
     share = [1.0, 1.0, 1.0]
-    for grow, lid in ((0.16, 0.86), (0.34, 0.62), (0.52, 0.36), (0.72, 0.16), (1.0, 0.0)):
+    for grow, lid in ((0.15, 0.86), (0.31, 0.62), (0.46, 0.38), (0.64, 0.17), (1.0, 0.0)):
         x = (1 - grow) * (cx * 1.05) + grow * 20.5 * np.cos(theta)
         y = (1 - grow) * (cy * 1.10) + grow * np.where(np.sin(theta) > 0, 14.0, 13.0) * np.sin(theta)
         ring = np.stack([x + EYE_CENTER[0], y, np.zeros_like(x)], 1)
         ring[:, 2] = front(ring[:, 0], ring[:, 1])
         # the fold above the upper lid, and a faint one under the lower
-        crease = np.exp(-(((grow - 0.50) / 0.10) ** 2))
-        ring[:, 2] -= 1.9 * crease * up**0.7 + 0.5 * np.exp(-(((grow - 0.6) / 0.15) ** 2)) * np.clip(-np.sin(theta), 0, 1)
+        crease = np.exp(-(((grow - 0.46) / 0.07) ** 2)) - 0.35 * np.exp(-(((grow - 0.64) / 0.08) ** 2))
+        ring[:, 2] -= lids.crease * crease * up**0.7 + 0.5 * np.exp(-(((grow - 0.6) / 0.15) ** 2)) * np.clip(-np.sin(theta), 0, 1)
         rings.append(ring)
         share.append(lid)
     return np.array(rings), np.array(share)
@@ -376,15 +413,15 @@ def relax(vertices, faces, free, rounds=10):
         vertices[free] = moved
 
 
-def half_skin():
+def half_skin(lids=Lids(), fullness=1.0):
     """The left half of skin, lips and mouth's lining.
 
     Returns a dict: vertices (n, 3), faces (m, 3), `mouth` (rings, columns) and `eye`
     (rings, columns) vertex indices, `outside` and `contact` of `mouth_rings`, `share` of `eye_rings`, `nostril` indices of the
     vertices inside it.
     """
-    mouth, outside, contact = mouth_rings()
-    eye, share = eye_rings()
+    mouth, outside, contact = mouth_rings(fullness)
+    eye, share = eye_rings(lids)
     columns = mouth.shape[1]
     mouth_index = np.arange(mouth.size // 3).reshape(mouth.shape[:2])
     eye_index = mouth_index.size + np.arange(eye.size // 3).reshape(eye.shape[:2])
@@ -395,7 +432,8 @@ def half_skin():
     wall = np.stack([throat[:half], throat[::-1][:half]])
     faces.append(strip_faces(np.c_[wall, [throat[half], throat[half]]])[:, ::-1])
 
-    mouth_loop, eye_loop = angles(mouth[-1]), angles(eye[-1])
+    # triangles are those of the default lids and lips in every look
+    mouth_loop, eye_loop = angles(mouth_rings()[0][-1]), angles(eye_rings()[0][-1])
     grid = face_grid()
     mouth_polygon = np.concatenate([mouth_loop, [[-30, mouth_loop[-1, 1]], [-30, mouth_loop[0, 1]]]])
     keep = ~_inside(grid, mouth_polygon) & ~_inside(grid, eye_loop)
@@ -416,7 +454,9 @@ def half_skin():
     domain = np.concatenate([mouth_loop, eye_loop, grid])
     label = np.concatenate([mouth_index[-1], eye_index[-1], start + np.arange(len(grid))])
     group = np.concatenate([np.zeros(columns), np.ones(len(eye_loop)), np.full(len(grid), 2)])
-    triangles = Delaunay(domain).simplices
+    # on the neck a degree upwards is six times as long as one sideways
+    even = domain - np.stack([0 * domain[:, 0], 5.0 * np.maximum(-54.0 - domain[:, 1], 0)], 1)
+    triangles = Delaunay(even).simplices
     middle = domain[triangles].mean(1)
     same = (group[triangles] == group[triangles[:, :1]]).all(1)
     hole = same & (group[triangles[:, 0]] == 0) & _inside(middle, mouth_polygon)

@@ -13,7 +13,10 @@ from talker.atomic import whole_file
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
-DEFAULT_RIG_PATH = Path(__file__).resolve().parent.parent / "assets" / "head" / "default.npz"
+LOOKS = ("lena", "kofi", "mei")
+"""The heads that ship with the project, the default first; render.head_looks says who they are."""
+LOOKS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "head"
+DEFAULT_RIG_PATH = LOOKS_FOLDER / f"{LOOKS[0]}.npz"
 
 MOUTH_CLOSE_SLACK = 0.01
 """How far mouthClose may exceed jawOpen. The shape brings the lips together by what jawOpen parts them, so more
@@ -248,6 +251,13 @@ def _is_consistent(rig: Rig) -> bool:
 
 
 @cache
+def load_look(name: str) -> Rig:
+    """One of the heads that ship with the project, read once per process. Raises TalkerError for an unknown name."""
+    if name not in LOOKS:
+        raise TalkerError(f"There is no look '{name}'; choose one of {', '.join(LOOKS)}.")
+    return load_rig(LOOKS_FOLDER / f"{name}.npz")
+
+
 def default_rig() -> Rig:
-    """The head that ships with the project (assets/head/default.npz), read once per process."""
-    return load_rig(DEFAULT_RIG_PATH)
+    """The first of LOOKS, read once per process."""
+    return load_look(LOOKS[0])

@@ -11,7 +11,7 @@ from talker.motion import ARKIT_INDEX
 MATERIALS: tuple[tuple[tuple[str, ...], tuple[float, float, float]], ...] = (
     (("eyebrow", "brow", "lash", "hair"), (12.0, 0.06, 0.0)),
     (("eyelid",), (14.0, 0.10, 1.0)),
-    (("eye", "iris", "pupil", "sclera", "cornea"), (160.0, 0.70, 0.2)),
+    (("eye", "iris", "pupil", "sclera", "cornea", "caruncle"), (160.0, 0.70, 0.2)),
     (("teeth", "tooth"), (60.0, 0.30, 0.3)),
     (("tongue", "gum", "cavity", "inner"), (30.0, 0.20, 0.6)),
     (("lip",), (28.0, 0.20, 1.0)),
