@@ -1,13 +1,13 @@
-"""The default head: its mesh, colours and 52 shapes, built from formulas alone.
+"""The head: its mesh, colours, 52 shapes and correctives in three looks, built from formulas alone.
 
-    python -m render.head                               writes assets/head/default.npz
+    python -m render.head                               writes assets/head/<look>.npz, all looks
     python -m render.head --sheet docs/head-shapes.png  draws every shape as a contact sheet
-    python -m render.head --portrait docs/head.png      draws the head from three sides and six expressions
+    python -m render.head --portrait docs/head.png      draws the looks from three sides
 
-The left half is built (render.head_surface, render.head_parts) and mirrored, so that a Right shape
-is exactly the mirror image of its Left one. Proportions follow Farkas (1994), see
-render.head_surface; what every shape means follows Apple's ARFaceAnchor.BlendShapeLocation
-(render.head_shapes, with render.head_correctives).
+The left half is built (render.head_surface, render.head_parts, render.head_hair) and mirrored, so that
+a Right shape is exactly the mirror image of its Left one, then led towards a look (render.head_looks).
+Proportions follow Farkas (1994), see render.head_surface; what every shape means follows Apple's
+ARFaceAnchor.BlendShapeLocation (render.head_shapes, with render.head_correctives).
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ NOSTRIL = 0.30
 
 FLESH = np.array([0.880, 0.610, 0.590])
 """Inner corner of the eye, of which the skin's colour takes a share."""
+
+INNER_SOCKET = (11.0, 8.0, 86.0)
+"""Between the brow, the root of the nose and the inner corner of the left eye, mm."""
 
 PIVOT = np.array([0.0, -90.0, -20.0])
 """Where the head turns on the neck: about the third cervical vertebra, mm. Nods start higher and tilts lower; from
@@ -89,7 +92,8 @@ def skin_colors(vertices, normals, look):
     dark += 0.22 * bump(p, (18.2, -42, 92), (2.2, 6, 8))  # crease of the ala
     dark += (0.06 + 0.16 * look.age) * bump(p, (26, -53, 88), (3.5, 10, 14))
     dark += 0.16 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
-    dark = np.clip(dark, 0, 0.92)[:, None]
+    # light scatters about in the inner corner of the socket, where this would make a frown
+    dark = np.clip(dark * (1 - 0.5 * bump(p, INNER_SOCKET, (12, 11, 16))), 0, 0.92)[:, None]
     color = color * (1 - dark) + color * shade / skin * dark
     root = (0.85 * head_hair.scalp_tint(vertices))[:, None]
     color = color * (1 - root) + root * (0.8 * np.array(look.hair) + 0.1 * skin)
@@ -188,7 +192,8 @@ def bake(vertices, faces, colors, part, mirror, look):
     link, _ = surface.neighbours(faces, len(vertices))
     for _ in range(4):
         light = 0.5 * light + 0.5 * (link @ light)
-    dark = np.where(solid | (part == "brows"), AMBIENT * (1 - light), 0.0)[:, None]
+    dark = np.where(solid | (part == "brows"), AMBIENT * (1 - light), 0.0)
+    dark = (dark * (1 - 0.6 * bump(np.abs(vertices), INNER_SOCKET, (12, 11, 16))))[:, None]
     warm = np.where((part == "skin") | (part == "lips"), 1.0, 0.0)[:, None]
     tint = warm * np.array(look.shade) / np.array(look.skin) + (1 - warm) * 0.25
     return colors * (1 - dark + dark * tint)

@@ -38,8 +38,11 @@ def measures(rig):
     tip = tip[tip[:, 2].argmax()]
     bridge = middle[(middle[:, 1] > -4) & (middle[:, 1] < 22)]
     nasion = bridge[bridge[:, 2].argmin()]
-    under = middle[(middle[:, 1] < tip[1] - 5) & (middle[:, 1] > tip[1] - 19)]
-    subnasale = under[under[:, 2].argmin()]
+    # where the nose's underside meets the lip: farthest behind the line from the tip to the lip
+    below = middle[(middle[:, 1] <= tip[1]) & (middle[:, 1] > tip[1] - 27)]
+    line = below[below[:, 1].argmin(), 1:] - tip[1:]
+    behind = ((below[:, 1] - tip[1]) * line[1] - (below[:, 2] - tip[2]) * line[0]) / np.linalg.norm(line)
+    subnasale = below[np.abs(behind).argmax()]
     chin = middle[(middle[:, 2] > tip[2] - 32) & (middle[:, 1] > -135)]
     lids = v[np.concatenate([rig.landmarks["eye_upper_lid_left"], rig.landmarks["eye_lower_lid_left"]])]
     wing = skin[(np.abs(skin[:, 1] - tip[1]) < 9) & (skin[:, 2] > tip[2] - 19)]
