@@ -265,8 +265,8 @@ def build_head(name: str = LOOKS[0]) -> Rig:
     from render.head_shapes import shape_deltas
 
     head, look = sculpt(name), head_looks.LOOKS[name]
-    correctives, corrections = corrective_deltas(head)
-    deltas, corrections = (look.carry(head.vertices, moves) for moves in (shape_deltas(head), corrections))
+    deltas = shape_deltas(head, look)
+    correctives, corrections = corrective_deltas(head, look)
     colors = np.concatenate([np.clip(head.colors, 0, 1), np.ones((len(head.colors), 1))], 1)
     # half precision keeps the file small; 14 micrometres at the widest movement of 28 mm
     return Rig(
@@ -289,7 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m render.head", description=__doc__.split("\n")[0])
     parser.add_argument("--look", choices=LOOKS, action="append", help="build this look only; may be given again (default: all)")
     parser.add_argument("--out", type=Path, default=LOOKS_FOLDER, help="folder of the looks' files (default: %(default)s)")
-    parser.add_argument("--sheet", type=Path, help="also draw every shape of the first look into this PNG")
+    parser.add_argument("--sheet", type=Path, help="also draw every shape of each look into PNGs of this name, -LOOK appended")
     parser.add_argument("--portrait", type=Path, help="also draw the looks from three sides into this PNG")
     arguments = parser.parse_args()
     rigs = []
@@ -302,7 +302,8 @@ def main() -> None:
         from render import head_sheet
 
         if arguments.sheet:
-            head_sheet.write_sheet(rigs[0], arguments.sheet)
+            for rig in rigs:
+                head_sheet.write_sheet(rig, arguments.sheet.with_stem(f"{arguments.sheet.stem}-{rig.name}"))
         if arguments.portrait:
             head_sheet.write_portrait(rigs, arguments.portrait)
 

@@ -6,6 +6,8 @@ left side is mirrored for the right one.
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from render.head_surface import MOUTH_HALF_WIDTH, MOUTH_Y, bump, smoothstep
@@ -31,6 +33,7 @@ class Fields:
 
     def __init__(self, head):
         self.head = head
+        self.placed = lambda points: points
         v = self.v = head.vertices
         self.x, self.y, self.z = v.T
         self.count = len(v)
@@ -71,8 +74,8 @@ class Fields:
         position = smoothstep(y, line + 0.75 * width, line - 1.25 * width)
         position *= smoothstep(z, -22, 20)  # the nape stays
         # under the chin the floor of the mouth follows, the throat less and less
-        throat = smoothstep(y, -112, -150)
-        position *= 1 - np.maximum(throat, smoothstep(z, 62, 26) * smoothstep(y, -106, -122))
+        throat = smoothstep(y, -110, -160)
+        position *= 1 - np.maximum(throat, smoothstep(z, 58, 8) * smoothstep(y, -102, -134))
         s = np.clip(self.s, 0, 1)
         parted = np.where(self.side > 0, 0.5 * s**3.2, np.where(self.side < 0, 1 - 0.5 * s**3.2, 0.5))
         near = np.where(self.in_rings, smoothstep(self.out, 13.0, 0.0), 0.0)
@@ -82,6 +85,14 @@ class Fields:
         weight[self.lower_teeth] = 1.0
         weight[self.tongue] = 0.86
         return weight
+
+    def on(self, look) -> Fields:
+        """The same masks and weights over the vertices of a look, for what turns as a body and not as soft skin."""
+        fields = copy(self)
+        fields.v = look.warp(self.v)
+        fields.x, fields.y, fields.z = fields.v.T
+        fields.placed = lambda points: look.warp(np.atleast_2d(points)).reshape(np.shape(points))
+        return fields
 
     def zero(self):
         return np.zeros((self.count, 3))
@@ -132,5 +143,5 @@ class Fields:
     def keep_lids(self):
         """Factor (V, 1) that keeps fields of the skin off the lids' inner rings."""
         ring = self.head.marks["lid_ring"]
-        hold = np.select([ring < 0, ring <= 3, ring == 4, ring == 5, ring == 6], [1.0, 0.0, 0.15, 0.4, 0.75], 1.0)
+        hold = np.select([ring < 0, ring <= 3, ring == 4, ring == 5, ring == 6], [1.0, 0.0, 0.1, 0.22, 0.45], 1.0)
         return hold[:, None]

@@ -15,6 +15,8 @@ GLIDE = 5.0
 """The condyles slide forward by this many mm as the jaw opens."""
 SWING = np.radians(7.0)
 """Turn of the jaw about the vertical in jawLeft and jawRight: 10 mm at the incisors, as far as adults can."""
+CURL_DEPTH, CURL_BACK = 3.6, 1.4
+"""A lip curled in over the teeth: how far its inner edge lies behind its border, and its border behind where it was, mm."""
 CLOSE_UPPER = 0.34
 """Share of the jaw's path by which the upper lip comes down to meet the lower one in mouthClose."""
 
@@ -23,8 +25,8 @@ CLOSE_UPPER = 0.34
 
 
 def jaw_open(f: Fields, part: float = 1.0):
-    """The jaw `part` of the way down: turned about the condyles, which glide forward."""
-    delta = f.turned(f.jaw, part * JAW_ANGLE, CONDYLE)
+    """The jaw `part` of the way down: turned about the condyles, which glide forward. For fields placed on a look."""
+    delta = f.turned(f.jaw, part * JAW_ANGLE, f.placed(CONDYLE))
     delta[:, 2] += part * GLIDE * f.jaw
     mouth = f.mouth_field(18.0)
     # corners are drawn in a little and back over the teeth, cheeks are stretched and hollow
@@ -67,11 +69,11 @@ def _lips_with_jaw(f: Fields, weight, upper, lower):
 
 def jaw_side(f: Fields):
     """jawLeft: the jaw swings about the vertical through the neck's front, chin first."""
-    weight = _lips_with_jaw(f, f.jaw, 0.40, 0.72)
+    weight = _lips_with_jaw(f, f.jaw, 0.46, 0.62)
     delta = f.turned(weight, SWING, CONDYLE, axis=1)
     delta[:, 0] += 1.2 * weight
     # the chin dips on the side it swings to, the cheek there fills, the other one is drawn flat
-    delta[:, 1] -= 0.05 * f.x * weight * smoothstep(f.y, -50, -90)
+    delta[:, 1] -= 0.05 * f.x * weight * smoothstep(f.y, -70, -95) * smoothstep(f.out, 3, 13)
     delta += f.push((42, -74, 56), (14, 18, 24), (2.0, 0, 0.6))
     return delta + f.push((-42, -70, 56), (14, 18, 24), (1.8, 0, -1.2))
 
@@ -100,7 +102,7 @@ def round_mouth(f: Fields, narrow, forward, upper, lower, roll):
     shape = np.clip(1 - s**2.8, 0, 1) ** 0.6
     delta[:, 1] = upper * f.lip_field(1, 9.0) * shape - lower * f.lip_field(-1, 10.0) * shape
     on_lip = np.where(f.in_rings, np.exp(-(((f.out - 0.5) / 2.2) ** 2)) * smoothstep(f.out, -2.0, -0.8), 0) * f.soft
-    delta[:, 1] += roll * on_lip * f.side * shape
+    delta[:, 1] += roll * on_lip * f.side * (1 - s**2)
     delta[:, 2] += 0.6 * roll * on_lip
     inner = np.where(f.in_rings, smoothstep(f.out, -2.4, -4.5), 0) * (1 - f.inside)
     delta[:, 2] -= 0.35 * forward * inner * f.soft
@@ -123,13 +125,23 @@ def smile(f: Fields):
     up = f.fade(17.0) * bow * f.soft * (1 - f.inside)
     delta = np.stack([7.4 * w, 8.4 * up, -4.6 * w], 1)
     delta[:, 2] -= 1.2 * f.mouth_field(8.0) * f.left() * (1 - f.s)
-    thin = np.where(f.in_rings, smoothstep(f.out, -2.0, 0.0) * f.fade(9.0), 0)
-    delta[:, 1] -= 1.3 * thin * f.side * f.left(12.0) * (1 - f.s**2) * f.soft
+    delta += _curl(f, 1, 0.14, 0.0, 9.0) * f.left(12.0)[:, None] + _curl(f, -1, 0.14, 0.0, 9.0) * f.left(12.0)[:, None]
     # cheek: a soft apple above the fold that runs from the nose's wing past the corner
-    delta += f.push((41, -42, 74), (15, 16, 24), (1.4, 3.6, 3.4))
-    delta += f.push((42, -24, 72), (16, 11, 18), (0.4, 3.0, 1.8))
-    delta += f.push((33, -11, 80), (12, 4.0, 14), (0, 1.2, 0.4)) * f.keep_lids()
+    cheek = f.push((41, -42, 74), (15, 16, 24), (1.4, 3.6, 3.4))
+    cheek += f.push((42, -25, 72), (16, 13, 18), (0.4, 2.6, 2.2))
+    delta += (cheek + f.push((33, -11, 80), (13, 5.0, 14), (0, 0.8, 0.5))) * f.keep_lids()
     return delta + f.push((18, -42, 92), (5, 7, 10), (1.2, 0.8, 0))
+
+
+def laugh(f: Fields):
+    """What mouthSmileLeft and jawOpen together need more than their sum."""
+    mouth = f.mouth_field(18.0) * smoothstep(f.x, 0.0, MOUTH_HALF_WIDTH)
+    delta = f.zero()
+    delta[:, 0] = 0.09 * f.x * mouth * f.s**2
+    tight = (f.lip_field(-1, 10.0) + 0.6 * f.lip_field(1, 9.0)) * f.left(12.0) * np.clip(1 - f.s**2, 0, 1)
+    delta[:, 1] = 2.2 * tight
+    delta[:, 2] = -1.4 * tight
+    return delta
 
 
 def frown(f: Fields):
@@ -148,34 +160,41 @@ def dimple(f: Fields):
 def stretch(f: Fields):
     """The corner is drawn straight aside and a little down, the lips are taut, the neck's cords show."""
     delta = f.corner_field(16.0)[:, None] * np.array([10.5, -3.4, -6.8])
-    thin = f.lip_part() * f.fade(8.0) * f.left(10.0) * (1 - f.s**2) * f.soft * (1 - f.inside)
-    delta[:, 1] -= 1.4 * thin * f.side
+    delta += (_curl(f, 1, 0.16, 0.0, 8.0) + _curl(f, -1, 0.16, 0.0, 8.0)) * f.left(10.0)[:, None]
     delta[:, 1] -= 1.8 * f.lip_field(-1, 10.0) * f.left() * (1 - f.s**2)
     delta += f.push((36, -88, 64), (12, 16, 26), (3.4, -2.6, 0))
     return delta + f.push((22, -140, 30), (9, 24, 30), (1.4, -0.6, 2.6))
 
 
-def _curl(f: Fields, side, amount, back, follow):
-    """One lip flattened by `amount` of its height towards the line of contact, its edge drawn `back` mm inwards.
+def _curl(f: Fields, side, amount, turn, follow):
+    """One lip flattened by `amount` of its height towards the line of contact, and turned in by `turn` of the way to
+    where its red part lies flat, its inner edge CURL_DEPTH behind its border. The skin follows within `follow` mm.
 
-    Height and line are the lip's own, column by column, so that no part of it passes the line.
+    Height, depth and line are the lip's own, column by column, so that no part of it passes another.
     """
     own = (f.side == side) * f.in_rings * f.soft * (1 - f.inside)
     t = f.lip_part()
-    # beyond the border the skin follows it
-    height = (f.v[f.border] - f.v[f.contact])[:, 1]
-    lost = np.where(f.out > 0, height * f.fade(follow), f.above[:, 1])
-    delta = f.zero()
-    delta[:, 1] = -amount * lost * own * (f.out >= -2.0)
+    border, contact = f.v[f.border], f.v[f.contact]
     lift = np.clip(1 - np.clip(f.s, 0, 1) ** 4, 0, 1)
-    inward = np.where(f.out > 0, 0.55 * f.fade(0.6 * follow), 1.0 - 0.45 * t**2)
-    delta[:, 2] = -back * inward * own * lift * smoothstep(f.out, -6.0, -2.0)
+    delta = f.zero()
+    lost = np.where(f.out > 0, (border - contact)[:, 1] * f.fade(follow), f.above[:, 1])
+    # the corner is a steep edge already
+    delta[:, 1] = -amount * lost * own * (f.out >= -2.0) * np.clip(1 - np.clip(f.s, 0, 1) ** 10, 0, 1)
+    edge = border[:, 2] - CURL_BACK
+    flat = np.where(f.out > 0, -CURL_BACK * f.fade(0.6 * follow), edge - CURL_DEPTH * (1 - t) - f.z)
+    behind = (edge - CURL_DEPTH - contact[:, 2]) * smoothstep(f.out, -6.0, -2.0)
+    delta[:, 2] = turn * lift * own * np.where(f.out < -2.0, behind, flat)
     return delta
+
+
+def press_lip(f: Fields, side):
+    """What mouthPressLeft does to one lip itself."""
+    return _curl(f, side, 0.42, 0.4, 8.0) * f.left(10.0)[:, None]
 
 
 def press(f: Fields):
     """Lips pressed together: borders come closer and flatten, the skin around bulges, the corner tightens."""
-    delta = (_curl(f, 1, 0.42, 2.6, 8.0) + _curl(f, -1, 0.42, 2.6, 8.0)) * f.left(10.0)[:, None]
+    delta = press_lip(f, 1) + press_lip(f, -1)
     delta += f.corner_field(8.0)[:, None] * np.array([2.6, 0.6, -3.4])
     delta += f.push((10, -92, 94), (13, 7, 20), (0, 2.4, 2.4), where=f.left(10.0) * (f.out > 1))
     delta += f.push((12, -56, 94), (12, 4.5, 20), (0, -0.6, 1.6), where=f.left(10.0) * (f.out > 1))
@@ -184,13 +203,13 @@ def press(f: Fields):
 
 def roll_upper(f: Fields):
     """The upper lip curls in over the teeth: its red part is swallowed, the skin under the nose is drawn long."""
-    delta = _curl(f, 1, 0.86, 4.2, 13.0)
+    delta = _curl(f, 1, 0.78, 1.0, 13.0)
     # the lower lip comes up to it a little
     return delta + (0.9 * f.lip_field(-1, 10.0) * np.clip(1 - f.s**2, 0, 1))[:, None] * [0, 0.0, 1.0]
 
 
 def roll_lower(f: Fields):
-    delta = _curl(f, -1, 0.86, 4.2, 11.0)
+    delta = _curl(f, -1, 0.78, 1.0, 11.0)
     return delta + f.push((0, -98, 92), (18, 9, 24), (0, 1.8, 1.6), where=(f.out > 5))
 
 
@@ -220,8 +239,9 @@ def shrug_upper(f: Fields):
     return delta + f.push((0, -47, 98), (13, 5, 12), (0, 1.8, 0.5))
 
 
-def lip_lift(f: Fields, side, amount):
+def lip_lift(f: Fields, side):
     """mouthUpperUpLeft (side 1) and mouthLowerDownLeft (side -1)."""
+    amount = 6.6 if side > 0 else 7.2
     along = np.exp(-(((f.x - 11.5) / 10.5) ** 2)) + 0.25 * np.exp(-(((f.x - 0.5) / 8.0) ** 2))
     w = f.lip_field(side, 11.0) * along * np.clip(1 - f.s**6, 0, 1)
     delta = w[:, None] * np.array([0.6, side * amount, -0.4])

@@ -20,13 +20,14 @@ SMALLEST = 0.01
 """Movements below this many mm are left out of a shape: nobody sees them, and they would fill the file."""
 
 
-def shape_deltas(head) -> np.ndarray:
-    """Displacements (52, V, 3) in millimetres of a Sculpture, rows as ARKIT_NAMES."""
+def shape_deltas(head, look) -> np.ndarray:
+    """Displacements (52, V, 3) in millimetres of a Sculpture as a Look has them, rows as ARKIT_NAMES.
+
+    Soft movements are those of the sculpture, carried by the look's warp. The jaw turns as a body, which a warp
+    would bend, so it turns on the look itself.
+    """
     f = Fields(head)
-    jaw_open = mouth.jaw_open(f)
     both = {
-        "jawOpen": jaw_open,
-        "mouthClose": mouth.mouth_close(f, jaw_open),
         "jawForward": mouth.jaw_forward(f),
         "mouthFunnel": mouth.funnel(f),
         "mouthPucker": mouth.pucker(f),
@@ -46,8 +47,8 @@ def shape_deltas(head) -> np.ndarray:
         "mouthDimpleLeft": mouth.dimple(f),
         "mouthStretchLeft": mouth.stretch(f),
         "mouthPressLeft": mouth.press(f),
-        "mouthUpperUpLeft": mouth.lip_lift(f, 1, 6.6),
-        "mouthLowerDownLeft": mouth.lip_lift(f, -1, 7.2),
+        "mouthUpperUpLeft": mouth.lip_lift(f, 1),
+        "mouthLowerDownLeft": mouth.lip_lift(f, -1),
         "cheekSquintLeft": upper.cheek_squint(f),
         "noseSneerLeft": upper.nose_sneer(f),
         "eyeBlinkLeft": upper.blink(f),
@@ -57,11 +58,17 @@ def shape_deltas(head) -> np.ndarray:
         "browDownLeft": upper.brow_down(f),
         "browOuterUpLeft": upper.brow_outer_up(f),
     }
+    body = f.on(look)
+    jaw_open = mouth.jaw_open(body)
+    bodies = {"jawOpen": jaw_open, "mouthClose": mouth.mouth_close(body, jaw_open)}
     deltas = np.zeros((len(ARKIT_NAMES), f.count, 3))
     for name, delta in both.items():
         deltas[ARKIT_INDEX[name]] = 0.5 * (delta + f.mirrored(delta))
     for name, delta in left.items():
         deltas[ARKIT_INDEX[name]] = delta
         deltas[ARKIT_INDEX[name.removesuffix("Left") + "Right"]] = f.mirrored(delta)
+    deltas = look.carry(f.v, deltas)
+    for name, delta in bodies.items():
+        deltas[ARKIT_INDEX[name]] = 0.5 * (delta + f.mirrored(delta))
     deltas[np.abs(deltas) < SMALLEST] = 0.0
     return deltas

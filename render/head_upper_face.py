@@ -29,7 +29,8 @@ LIDS = {  # shares of the opening by which the upper and the lower margin move, 
 def lid_turn(f: Fields, upper, lower, part: float = 1.0):
     """Left lids turned about the eye's horizontal axis by `part` of the angles (columns,) of their margins, radians.
 
-    Turning keeps every point's distance from the axis; the skin's rings gain a little on the way down.
+    Turning keeps every point's distance from the axis; the skin's rings gain a little on the way down. Skin that lies
+    further from the axis than its margin, as beside the corners, goes as far and not through as wide an angle.
     """
     head, marks = f.head, f.head.marks
     column, ring = marks["lid_column"], marks["lid_ring"]
@@ -38,6 +39,8 @@ def lid_turn(f: Fields, upper, lower, part: float = 1.0):
     top = column <= EYE_COLUMNS
     angle[mine] = part * np.where(top, upper[column], lower[column])[mine] * head.share[ring[mine]]
     y, z = f.y - EYE_CENTER[1], f.z - EYE_CENTER[2]
+    radius = np.hypot(y, z)
+    angle[mine] *= np.minimum(1.0, 1.08 * radius[head.eye[1]][column[mine]] / radius[mine])
     c, s = np.cos(angle), np.sin(angle)
     grow = 1 + 0.035 * np.abs(angle) / np.radians(40) * (ring >= 2)
     delta = f.zero()
@@ -59,7 +62,7 @@ def margins(f: Fields):
     theta = np.arange(2 * n) * np.pi / n
     chord = elevation[n] + (elevation[0] - elevation[n]) * 0.5 * (1 + np.cos(theta))
     low = down[n // 2] + 0.20 * (up - down)[n // 2]
-    return elevation, up, down, chord + (low - chord[n // 2]) * np.sin(theta) ** 2
+    return elevation, up, down, chord + (low - chord[n // 2]) * np.abs(np.sin(theta))
 
 
 def blink_lids(f: Fields, part: float = 1.0):
@@ -70,7 +73,7 @@ def blink_lids(f: Fields, part: float = 1.0):
     # matching columns end on one point
     index, partner = f.head.eye, (-np.arange(2 * EYE_COLUMNS)) % (2 * EYE_COLUMNS)
     whole = lid_turn(f, turn, turn)
-    for ring in (1, 2):
+    for ring in (0, 1, 2):
         end = f.v[index[ring]] + whole[index[ring]]
         middle = 0.5 * (end + end[partner])
         if ring == 2:
@@ -121,14 +124,14 @@ def gaze(f: Fields, direction: str):
 
 def brow_field(f: Fields, center, widths, move):
     """A field of the forehead that fades towards the lids and the hairline."""
-    fade = smoothstep(f.y, 3.0, 14.0) * smoothstep(f.y, 74, 50)
+    fade = smoothstep(f.y, -1.0, 15.0) * smoothstep(f.y, 74, 50)
     return f.push(center, widths, move, where=fade) * f.keep_lids()
 
 
 def brow_down(f: Fields):
     delta = brow_field(f, (14, 18, 86), (13, 13, 30), (-3.4, -6.2, 1.6))
     delta += brow_field(f, (33, 22, 80), (15, 12, 30), (-1.2, -5.2, 0.8))
-    delta += f.push((31, 11, 82), (16, 4.5, 14), (0, -1.6, 0.4)) * f.keep_lids()
+    delta += f.push((31, 11, 82), (16, 5.5, 14), (0, -0.8, 0.4)) * f.keep_lids()
     return delta + f.push((5.5, 16, 90), (3.5, 8, 20), (-0.6, -1.0, 1.2))
 
 
@@ -156,7 +159,7 @@ def cheek_puff(f: Fields):
     pouch = np.exp(-(((place - [40.0, -65.0, 66.0]) / [19.0, 19.0, 30.0]) ** 2).sum(1))
     lips = 0.35 * np.exp(-((f.y + 68.0) / 20.0) ** 2) * smoothstep(ax, 40.0, 8.0) * smoothstep(f.z, 60, 80)
     held = np.where(f.in_rings, 0.25 + 0.75 * smoothstep(f.out, -2.0, 13.0), 1.0)
-    swell = 9.5 * np.maximum(pouch, lips) * held * f.soft * ~f.cavity
+    swell = 11.5 * np.maximum(pouch, lips) * held * f.soft * ~f.cavity
     delta = swell[:, None] * away
     # the lips tighten
     delta[:, 0] -= 0.07 * f.x * f.mouth_field(8.0)
@@ -165,8 +168,8 @@ def cheek_puff(f: Fields):
 
 def cheek_squint(f: Fields):
     """The cheek's apple rises towards the eye and bulges; the lower lid is pushed up by it."""
-    delta = f.push((41, -24, 76), (18, 13, 24), (0.4, 7.4, 4.4))
-    delta += f.push((31, -13, 82), (16, 5.0, 16), (0, 3.0, 1.8))
+    delta = f.push((41, -29, 76), (18, 14, 24), (0.4, 7.0, 4.6))
+    delta += f.push((33, -14, 82), (17, 7.0, 18), (0, 1.8, 1.8))
     delta += f.push((36, -48, 76), (15, 14, 24), (1.0, 4.6, 1.8))
     delta += f.push((54, -6, 62), (8, 12, 18), (-0.6, 1.4, 1.2))
     delta += (1.6 * f.corner_field(10.0) * smoothstep(f.x, 4, MOUTH_HALF_WIDTH))[:, None] * [0.4, 1.0, 0.0]

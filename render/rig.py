@@ -20,8 +20,8 @@ DEFAULT_RIG_PATH = LOOKS_FOLDER / f"{LOOKS[0]}.npz"
 
 MOUTH_CLOSE_SLACK = 0.01
 """How far mouthClose may exceed jawOpen. The shape brings the lips together by what jawOpen parts them, so more
-of it than of jawOpen pushes them through each other: 0.1 would mean 2.6 mm on the default head, 0.01 a firm
-touch of 0.3 mm."""
+of it than of jawOpen pushes them through each other: 0.1 would mean 4 mm on the default head, 0.01 a firm
+touch of 0.4 mm."""
 
 
 @dataclass(frozen=True)

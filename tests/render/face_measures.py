@@ -16,6 +16,8 @@ from render.rig import Rig
 
 SLIVER = 2e-8
 """Square metres below which a triangle has no side that anyone could see: 0.02 mm²."""
+TURN = np.radians(30)
+"""A triangle on an edge of the neutral, as at the mouth's corners, is past 90 degrees soon; by this much it turned."""
 REACH = 0.006
 """Metres within which a point behind a surface is inside it, and not on the way round it."""
 
@@ -105,12 +107,24 @@ class Anatomy:
             for side in ("left", "right")
         }
         margins = np.concatenate([index for pair in self.lids.values() for index in pair])
-        around = skin & (self._steps(margins) <= 5)
-        self.lid_faces = faces[around[faces].all(1)]
         self.balls = {side: sphere(rig.vertices[rig.parts[f"eye_{side}"]]) for side in self.lids}
+        # behind its margin a lid is tucked into the eyeball, where nobody sees it
+        hidden = [np.linalg.norm(rig.vertices - center, axis=1) < radius for center, radius in self.balls.values()]
+        around = skin & (self._steps(margins) <= 5) & ~np.any(hidden, axis=0)
+        self.lid_faces = faces[around[faces].all(1)]
+        length = np.linalg.norm(np.diff(rig.vertices[edges], axis=1)[:, 0], axis=1)
+        self.way = csr_array((length, (edges[:, 0], edges[:, 1])), shape=(count, count))
+        above, below = (np.concatenate([pair[k] for pair in self.lids.values()]) for k in (0, 1))
+        self.lid_halves = self._halves(self.lid_faces, above, below)
+        self.lip_halves = self._halves(self.lip_faces, *(index[1:-1] for index in self.contact))
         skin[rig.parts["lips"]] = True
         front = skin & (rig.vertices[:, 2] > rig.vertices[rig.parts["tongue"], 2].min() - 0.01)
         self.outside = Surface(faces[front[faces].all(1)], np.concatenate(self.contact))
+
+    def _halves(self, faces: np.ndarray, above: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """+1 for triangles (F,) that lie nearer along the surface to `below`, -1 nearer to `above`."""
+        far, near = (dijkstra(self.way, directed=False, indices=index, min_only=True) for index in (above, below))
+        return np.sign(far[faces].sum(1) - near[faces].sum(1))
 
     def _steps(self, start: np.ndarray) -> np.ndarray:
         """Edges (V,) from each vertex to the nearest of `start`."""
@@ -168,37 +182,64 @@ def lip_overlap(anatomy: Anatomy, posed: np.ndarray) -> np.ndarray:
     return worst
 
 
-def sticking_out(anatomy: Anatomy, posed: np.ndarray, parts: tuple[str, ...]) -> np.ndarray:
-    """How far vertices of these parts stick out of skin and lips: metres (n,), below zero where all are inside.
+def sticking_out(anatomy: Anatomy, posed: np.ndarray, part: str) -> np.ndarray:
+    """How far vertices of a part stick out of skin and lips: metres (n,), below zero where all are inside.
 
-    Between the lips, where there is no skin, teeth end at the line of contact; a tongue may pass there.
+    Between the lips, where there is no skin, teeth end at the line of contact. A tongue may pass there; what of it
+    is in front of the line is not looked at here, but through_lips sees whether it came out of the opening.
     """
-    worst = np.full(len(posed), -np.inf)
-    for part in parts:
-        index = anatomy.rig.parts[part]
-        for i, pose in enumerate(posed):
-            own = pose[index].astype(np.float64)
-            depth, rim = anatomy.outside.depth(pose, own)
-            worst[i] = max(worst[i], (-depth[~rim]).max(initial=-np.inf))
-            if rim.any() and part != "tongue":
-                contact = pose[np.concatenate(anatomy.contact)].astype(np.float64)
-                _, near = cKDTree(contact).query(own[rim])
-                worst[i] = max(worst[i], (own[rim, 2] - contact[near, 2]).max())
+    index, worst = anatomy.rig.parts[part], np.full(len(posed), -np.inf)
+    for i, pose in enumerate(posed):
+        own = pose[index].astype(np.float64)
+        if part == "tongue":
+            own = own[own[:, 2] < lip_line(anatomy, pose, own[:, 0])[2]]
+        depth, rim = anatomy.outside.depth(pose, own)
+        worst[i] = (-depth[~rim]).max(initial=-np.inf)
+        if rim.any() and part != "tongue":
+            worst[i] = max(worst[i], (own[rim, 2] - lip_line(anatomy, pose, own[rim, 0])[2]).max())
     return worst
 
 
-def turned_over(posed: np.ndarray, neutral: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Triangles whose side has turned: (n, V, 3), (V, 3), (F, 3) -> (n, F) bool.
+def lip_line(anatomy: Anatomy, pose: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heights of the lower and the upper lip's edge, and the depth half-way between them, at x (p,): (p,) each."""
+    lower, upper = (pose[index].astype(np.float64) for index in reversed(anatomy.contact))
+    low, high = (np.interp(x, line[:, 0], line[:, 1]) for line in (lower, upper))
+    middle = 0.5 * (lower + upper)
+    return low, high, np.interp(x, middle[:, 0], middle[:, 2])
+
+
+def through_lips(anatomy: Anatomy, posed: np.ndarray) -> np.ndarray:
+    """How far beyond the opening's edges the tongue passes the lips' line: metres (n,), 0 where it does not."""
+    faces = anatomy.rig.faces[np.isin(anatomy.rig.faces, anatomy.rig.parts["tongue"]).all(1)]
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    worst = np.zeros(len(posed))
+    for i, pose in enumerate(posed):
+        a, b = (pose[edges[:, k]].astype(np.float64) for k in (0, 1))
+        ahead, behind = (end[:, 2] - lip_line(anatomy, pose, end[:, 0])[2] for end in (a, b))
+        across = ahead * behind < 0
+        share = (ahead / np.where(across, ahead - behind, 1))[across, None]
+        place = a[across] + share * (b - a)[across]
+        if len(place):
+            low, high, _ = lip_line(anatomy, pose, place[:, 0])
+            worst[i] = max(0.0, (place[:, 1] - high).max(), (low - place[:, 1]).max())
+    return worst
+
+
+def turned_over(anatomy: Anatomy, posed: np.ndarray, faces: np.ndarray, halves: np.ndarray) -> np.ndarray:
+    """Triangles whose side has turned: (n, V, 3), (F, 3), halves (F,) -> (n, F) bool.
 
     The surface turns with the face, so a triangle is compared with its neighbours in the same pose, those that
-    share an edge with it. It has turned over where its normal is more than 90 degrees from their mean, or more than
-    120 from one of them (a fold), and it was within 90 in the neutral. Triangles of no visible size do not count.
+    share an edge with it. It has turned over where its normal is more than 90 degrees from their mean and at least
+    TURN further from it than in the neutral, or more than 135 from one of them (a fold), and it was within 90 in the
+    neutral. Triangles of no visible size do not count, and the upper and lower halves that close on each other at a
+    corner of eye or mouth are no neighbours.
     """
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     owner = np.tile(np.arange(len(faces)), 3)
     order = np.lexsort(edges.T)
     same = (np.diff(edges[order], axis=0) == 0).all(1)
     pairs = np.stack([owner[order[:-1]][same], owner[order[1:]][same]], axis=1)
+    pairs = pairs[halves[pairs[:, 0]] == halves[pairs[:, 1]]]
     both = np.concatenate([pairs, pairs[:, ::-1]])
     link = csr_array((np.ones(len(both)), both.T), shape=(len(faces), len(faces)))
 
@@ -207,13 +248,26 @@ def turned_over(posed: np.ndarray, neutral: np.ndarray, faces: np.ndarray) -> np
         sides = unit(normals)
         around = np.stack([link @ pose for pose in sides])
         across = np.sum(sides[:, pairs[:, 0]] * sides[:, pairs[:, 1]], axis=-1)
-        return np.sum(sides * around, axis=-1), across, np.linalg.norm(normals, axis=-1) / 2
+        return np.sum(sides * unit(around), axis=-1), across, np.linalg.norm(normals, axis=-1) / 2
 
-    mean_before, across_before, _ = agreement(neutral[None])
+    mean_before, across_before, _ = agreement(anatomy.rig.vertices[None])
     mean, across, area = agreement(posed)
     seen = area > SLIVER
-    over = (mean_before > 0) & (mean < 0) & seen
-    folds = (across_before > 0) & (across < -0.5) & seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]
+    further = np.arccos(np.clip(mean, -1, 1)) - np.arccos(np.clip(mean_before, -1, 1))
+    over = (mean_before > 0) & (mean < 0) & (further > TURN) & seen
+    folds = (across_before > 0) & (across < np.cos(np.radians(135))) & seen[:, pairs[:, 0]] & seen[:, pairs[:, 1]]
     which, fold = np.nonzero(folds)
     over[which, pairs[fold, 0]] = True
     return over
+
+
+def mirror_of(rig):
+    """Index (V,) of each vertex's mirror image, found by position."""
+    key = np.round(rig.vertices.astype(float) * 1e6).astype(np.int64)
+    table = {}
+    for i, (x, y, z) in enumerate(key):
+        table.setdefault((x, y, z), []).append(i)
+    partner = np.full(len(key), -1)
+    for (x, y, z), group in table.items():
+        partner[group] = table[-x, y, z]
+    return partner

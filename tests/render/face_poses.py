@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.head_sheet import EXPRESSIONS, coefficients
+from render.head_sheet import COMBINATIONS, EXPRESSIONS, coefficients
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 from training.alignment import Phone
 from training.articulation import TARGETS, lips, speaker_style
@@ -23,7 +23,9 @@ def single_shapes() -> tuple[list[str], np.ndarray]:
 
 
 def expressions() -> tuple[list[str], np.ndarray]:
-    return list(EXPRESSIONS), np.stack([coefficients(**weights) for weights in EXPRESSIONS.values()])
+    """The expressions and combinations of the contact sheet: names, (n, 52)."""
+    poses = {**EXPRESSIONS, **COMBINATIONS}
+    return list(poses), np.stack([coefficients(**weights) for weights in poses.values()])
 
 
 def spoken(count: int, seed: int = 0) -> np.ndarray:

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from render.head import build_head
-from render.head_upper_face import GAZE
 from render.head_sheet import coefficients
 from render.head_surface import EYE_CENTER, EYE_RADIUS
+from render.head_upper_face import GAZE
 from render.rig import DEFAULT_RIG_PATH, lip_aperture, load_rig, rotation_matrices
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
+from tests.render.face_measures import mirror_of
 
 MM = 1e-3
-LOWER_FACE = [name for name in ARKIT_NAMES if name.startswith(("mouth", "jaw", "cheek", "nose"))]
 LEFT_SHAPES = [name for name in ARKIT_NAMES if name.endswith("Left")]
 
 
@@ -24,24 +24,6 @@ def posed(rig, **weights):
     """Vertices (V, 3) in metres with raw weights, without the rig's corrections of combinations."""
     row = coefficients(**weights)
     return rig.vertices + np.tensordot(row[row > 0], rig.deltas[row > 0], axes=1)
-
-
-def mirror_of(rig):
-    """Index (V,) of each vertex's mirror image, found by position and colour-blind."""
-    key = np.round(rig.vertices.astype(float) * 1e6).astype(np.int64)
-    table = {}
-    for i, (x, y, z) in enumerate(key):
-        table.setdefault((abs(x), y, z), []).append(i)
-    partner = np.full(len(key), -1)
-    for group in table.values():
-        right = [i for i in group if key[i, 0] < 0]
-        left = [i for i in group if key[i, 0] > 0]
-        assert len(left) == len(right)
-        partner[left], partner[right] = right, left
-        for i in group:
-            if key[i, 0] == 0:
-                partner[i] = i
-    return partner
 
 
 def triangle_normals(vertices, faces):
@@ -152,66 +134,6 @@ def test_lips_touch_at_rest_and_when_the_jaw_drops_behind_closed_lips(rig):
         chin = rig.parts["teeth_lower"]
         assert (v[chin] - rig.vertices[chin])[:, 1].mean() < -15 * MM * a
     assert lip_aperture(rig, coefficients(jawOpen=0.5)) > 10 * MM
-
-
-@pytest.mark.parametrize("name", [n for n in LOWER_FACE if n != "mouthClose"])  # that one needs jawOpen: tested above
-def test_lips_do_not_pass_through_each_other(rig, name):
-    """On the line of contact the upper lip never ends more than half a millimetre below the lower one."""
-    row, partner = rig.landmarks["inner_lip_upper"], rig.landmarks["inner_lip_lower"]
-    for weight in (0.25, 0.5, 0.75, 1.0):
-        v = posed(rig, **{name: weight})
-        assert (v[row] - v[partner])[:, 1].min() > -0.5 * MM
-
-
-def depth_at(vertices, triangles, points):
-    """Largest z of triangles over each point's x, y, -inf where none is: (n,)."""
-    found = np.full(len(points), -np.inf)
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    for i, (x, y, _) in enumerate(points):
-        near = (np.minimum(np.minimum(a, b), c)[:, :2] <= (x, y)).all(1) & (np.maximum(np.maximum(a, b), c)[:, :2] >= (x, y)).all(1)
-        p, q, r = a[near], b[near], c[near]
-        area = (q[:, 0] - p[:, 0]) * (r[:, 1] - p[:, 1]) - (q[:, 1] - p[:, 1]) * (r[:, 0] - p[:, 0])
-        u = ((q[:, 0] - x) * (r[:, 1] - y) - (q[:, 1] - y) * (r[:, 0] - x)) / np.where(area == 0, np.inf, area)
-        w = ((r[:, 0] - x) * (p[:, 1] - y) - (r[:, 1] - y) * (p[:, 0] - x)) / np.where(area == 0, np.inf, area)
-        t = 1 - u - w
-        hit = (u >= 0) & (w >= 0) & (t >= 0) & (area > 0)
-        if hit.any():
-            found[i] = (u * p[:, 2] + w * q[:, 2] + t * r[:, 2])[hit].max()
-    return found
-
-
-@pytest.mark.parametrize("name", LOWER_FACE)
-def test_teeth_stay_behind_lips_and_skin(rig, name):
-    """Where skin or lip covers a tooth, seen from the front, the tooth lies behind it at every weight."""
-    outside = np.zeros(len(rig.vertices), bool)
-    outside[rig.parts["skin"]] = outside[rig.parts["lips"]] = True
-    near = (np.abs(rig.vertices[:, 0]) < 60 * MM) & (rig.vertices[:, 1] < -30 * MM) & (rig.vertices[:, 2] > 40 * MM)
-    triangles = rig.faces[(outside & near)[rig.faces].all(1)]
-    teeth = np.concatenate([rig.parts["teeth_upper"], rig.parts["teeth_lower"]])
-    teeth = teeth[rig.vertices[teeth, 0] >= 0] if "Right" not in name else teeth[rig.vertices[teeth, 0] <= 0]
-    for weight in (0.25, 0.6, 1.0):
-        v = posed(rig, **{name: weight}).astype(float)
-        cover = depth_at(v, triangles, v[teeth])
-        assert (v[teeth, 2] - np.where(np.isfinite(cover), cover, np.inf)).max() < 0.0
-
-
-@pytest.mark.parametrize("side", ["Left", "Right"])
-def test_closed_lids_meet_and_never_enter_the_eye(rig, side):
-    sign = 1 if side == "Left" else -1
-    center = EYE_CENTER * [sign, 1, 1] * MM
-    upper, lower = (rig.landmarks[f"eye_{lid}_lid_{side.lower()}"] for lid in ("upper", "lower"))
-    closed = posed(rig, **{f"eyeBlink{side}": 1.0})
-    assert np.linalg.norm(closed[upper] - closed[lower], axis=1).max() < 0.5 * MM
-    opened = rig.vertices[upper] - rig.vertices[lower]
-    assert 8 * MM < np.linalg.norm(opened, axis=1).max() < 13 * MM
-    # everything of skin near the eye but the tuck, which seals the margin against the ball
-    near = rig.parts["skin"][np.linalg.norm(rig.vertices[rig.parts["skin"]] - center, axis=1) < 24 * MM]
-    lids = near[np.linalg.norm(rig.vertices[near] - center, axis=1) > (EYE_RADIUS + 0.3) * MM]
-    assert len(lids) > 100
-    for shape in ("eyeBlink", "eyeSquint", "eyeWide", "eyeLookUp", "eyeLookDown", "cheekSquint", "browDown"):
-        for weight in (0.0, 0.25, 0.5, 0.75, 1.0):
-            v = posed(rig, **{f"{shape}{side}": weight})
-            assert np.linalg.norm(v[lids] - center, axis=1).min() > EYE_RADIUS * MM, (shape, weight)
 
 
 def test_eyes_turn_by_the_named_angle(rig):
