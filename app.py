@@ -23,6 +23,7 @@ import gradio as gr
 
 from assets.theme import CSS, theme
 from render.export import write_outputs
+from render.rig import LOOKS
 from render.rigs.load import SUFFIXES, find_rig
 from render.viewer import camera_position
 from render.views import FRAME_RATES, SIZES, chosen
@@ -133,6 +134,7 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
         identity: str,
         seed: int,
         steps: int,
+        look: str,
         face: str | None,
         view: str,
         size: str,
@@ -150,7 +152,7 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
             speech = load_speech(audio)
             pictures = chosen(size, fps, view, truth, stills or "", transparent)
             pictures.check(int(takes), speech.seconds)
-            rig, rig_report = find_rig(face)
+            rig, rig_report = find_rig(face or look)
             made = talker.speak(
                 speech, takes=int(takes), seed=int(seed or 0), identity=identity, steps=int(steps), callback=show
             )
@@ -206,6 +208,9 @@ def build(talker: Talker) -> gr.Blocks:
                     info="Whose way of talking the faces have",
                     elem_id="identity",
                 )
+                look = gr.Radio(
+                    [(name.capitalize(), name) for name in LOOKS], value=LOOKS[0], label="Face", elem_id="look"
+                )
                 with gr.Accordion("Your own face", open=False):
                     face = gr.File(
                         file_types=list(SUFFIXES),
@@ -253,7 +258,7 @@ def build(talker: Talker) -> gr.Blocks:
         new_seed.click(lambda: random.randint(0, LARGEST_SEED), outputs=seed, api_visibility="private")
         generate.click(
             speak_with(talker),
-            inputs=[audio, takes, identity, seed, steps, face, view, size, fps, stills, truth, transparent],
+            inputs=[audio, takes, identity, seed, steps, look, face, view, size, fps, stills, truth, transparent],
             outputs=[details, video, chart, matched, timing, files, camera],
             show_progress_on=[video, matched],
             concurrency_limit=1,

@@ -101,7 +101,8 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--steps", type=_count, help="denoising steps, 1 to the model's own (default: all of them)")
     add.add_argument("--guidance", type=float, help="guidance strength, for models trained with it")
     add.add_argument(
-        "--rig", metavar="LOOK|PATH", help="face: GLB with ARKit shapes, OBJ folder or zip, FLAME .pkl (default: ours)"
+        "--rig", metavar="LOOK|PATH",
+        help="face: lena, kofi or mei, or a GLB with ARKit shapes, an OBJ folder or zip, FLAME's .pkl (default: lena)",
     )
     add.add_argument("--no-video", action="store_true", help="skip the comparison video")
     add.add_argument("--size", default="720p", metavar="SIZE", help="720p, portrait-720p or 1280x720 (default 720p)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from render.rig import Rig, default_rig
+from render.rig import LOOKS, Rig, load_look
 from render.rigs.archive import check_file
 from render.rigs.face import RigReport, make_rig, report_of
 from render.rigs.flame import read_flame
@@ -45,7 +45,11 @@ def load_rig_file(path: str | Path) -> tuple[Rig, RigReport]:
 
 
 def find_rig(name: str | None) -> tuple[Rig, RigReport]:
-    """A rig by what a user wrote: nothing or the name of a look that ships, else the path of a file or folder."""
-    if name in (None, "", "default"):
-        return default_rig(), report_of(default_rig())
+    """A rig by what a user wrote: the name of a look that ships (nothing: the first), or the path of a file or folder."""
+    name = name or LOOKS[0]
+    if name in LOOKS:
+        rig = load_look(name)
+        return rig, report_of(rig)
+    if not Path(name).exists():
+        raise TalkerError(f"There is no face '{name}'; give a look ({', '.join(LOOKS)}) or the path of a file or folder.")
     return load_rig_file(name)

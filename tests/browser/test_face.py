@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from render.gltf import write_glb
+from render.rig import LOOKS, load_look
 from render.rigs.load import load_rig_file
 from talker.audio import load_speech
 from talker.motion import FPS, Motion
@@ -63,6 +64,20 @@ def test_an_uploaded_face_speaks(browser, visit, example_clip, request, tmp_path
     assert scene.accessors[scene.meshes[0].primitives[0].attributes.POSITION].count == len(own.vertices) == 25959
     rig = json.loads((tmp_path / "report.json").read_text())["rig"]
     assert rig["shapes"] == 51 and rig["missing"] == ["tongueOut"] and rig["source"] in ("GLB", "ICT-FaceKit")
+    page.context.close()
+
+
+def test_a_look_is_chosen(browser, visit, example_clip, tmp_path):
+    """The last of the three looks is the one in the files."""
+    page = visit(browser)
+    upload(page, example_clip)
+    page.locator("#look").get_by_text(LOOKS[-1].capitalize()).click()
+    set_takes(page, 1)
+    generate(page)
+    with page.expect_download() as download:
+        page.locator("#files a[download='report.json']").click()
+    download.value.save_as(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["rig"]["name"] == load_look(LOOKS[-1]).name
     page.context.close()
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from render.gltf import write_glb
-from render.rig import default_rig, lip_aperture
+from render.rig import LOOKS, default_rig, lip_aperture, load_look
 from render.rigs.load import find_rig, load_rig_file
+from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 from tests.render.face_files import GlbMaker, write_objs
 
@@ -259,7 +260,15 @@ def test_ict_facekit_as_folder_zip_and_glb(ict_folder, tmp_path):
     assert report.shapes == 51
 
 
-def test_a_look_or_nothing_is_the_head_that_ships():
-    for name in (None, "", "default"):
-        rig, report = find_rig(name)
-        assert rig is default_rig() and report.shapes == 52 and report.source == "Talker"
+def test_a_look_is_found_by_its_name_and_nothing_is_the_first(face, tmp_path):
+    names = []
+    for look in LOOKS:
+        rig, report = find_rig(look)
+        np.testing.assert_array_equal(rig.vertices, load_look(look).vertices)
+        assert report.shapes == 52 and report.source == "Talker" and not report.missing
+        names.append(report.name)
+    assert len(set(names)) == len(LOOKS) == 3
+    np.testing.assert_array_equal(find_rig(None)[0].vertices, default_rig().vertices)
+    assert find_rig(str(write_objs(face, tmp_path / "anna", ICT)))[1].name == "anna"
+    with pytest.raises(TalkerError, match="There is no face 'anne'; give a look"):
+        find_rig("anne")
