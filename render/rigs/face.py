@@ -109,7 +109,8 @@ class RigReport:
 
     def summary(self) -> str:
         """One line for people."""
-        said = f"{self.name} ({self.source}): {self.shapes} of {len(ARKIT_NAMES)} shapes, {self.vertices} vertices, read in {self.units}"
+        said = f"{self.name} ({self.source}): {self.shapes} of {len(ARKIT_NAMES)} shapes, {self.vertices} vertices"
+        said += f", read in {self.units}"
         if self.missing:
             said += f"; missing and skipped: {', '.join(self.missing)}"
         return "; ".join([said, *self.notes]) + "."

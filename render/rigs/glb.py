@@ -153,6 +153,7 @@ class _Scene:
         return places, np.array([joint in self._head for joint in joints])
 
     def hangs_on_head(self, index: int) -> bool:
+        """Whether a node stands below a joint named head."""
         return index in self._head
 
 
@@ -199,8 +200,9 @@ class _Part:
 
 def _influences(document: Document, attributes: dict, count: int, joints: int) -> sparse.csr_array:
     """How much each joint moves each vertex (V, J), rows of sum one."""
+    sets = [k for k in range(2) if f"JOINTS_{k}" in attributes and f"WEIGHTS_{k}" in attributes]
     joint, weight = (
-        np.concatenate([document.accessor(attributes[f"{kind}_{k}"], (4,)) for k in range(2) if f"{kind}_{k}" in attributes], axis=1)
+        np.concatenate([document.accessor(attributes[f"{kind}_{k}"], (4,)) for k in sets], axis=1)
         for kind in ("JOINTS", "WEIGHTS")
     )
     if joint.shape != (count, weight.shape[1]) or len(weight) != count or joint.max(initial=0) >= joints:

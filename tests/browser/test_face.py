@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pygltflib
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from render.gltf import write_glb
 from render.rig import LOOKS, load_look

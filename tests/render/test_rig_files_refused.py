@@ -166,7 +166,7 @@ def test_a_long_list_of_entries_is_not_read(refused, tmp_path):
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 0, 20, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
     listed = entry * 800_000
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(listed), 0, 0)
-    (tmp_path / "long.zip").write_bytes(b"PK\3\4" * 0 + listed + end)
+    (tmp_path / "long.zip").write_bytes(listed + end)
     assert "lists more than" in refused(tmp_path / "long.zip")
 
 
