@@ -227,7 +227,7 @@ def build(talker: Talker) -> gr.Blocks:
                         fps = gr.Dropdown(list(FRAME_RATES), value=30, label="Frames a second", min_width=120)
                     stills = gr.Textbox(label="Still images", info="Seconds, such as 0.5, 1.2", elem_id="stills")
                     truth = gr.File(
-                        file_types=[".csv", ".json", ".npz"], label="Recorded motion to show first", height=110
+                        file_types=[".csv", ".json", ".npz"], label="Recorded motion to show first", height=150
                     )
                     transparent = gr.Checkbox(label="Also without background (WebM, PNG)", elem_id="transparent")
                 with gr.Accordion("Seed and steps", open=False):
