@@ -145,11 +145,11 @@ def cropped() -> Style:
 
     def lift(s, t):
         top = smoothstep(t, 0.02, 0.45)
-        side = smoothstep(s, 0.10, 0.30)
+        side = smoothstep(s, 0.04, 0.45)
         coil = np.sin(61.0 * s + 9.0 * np.sin(23.0 * t)) * np.sin(47.0 * t + 5.0 * np.sin(31.0 * s))
         return -1.2 + 1.7 * smoothstep(t, 0, 0.06) + (8.0 - 2.0 * side) * top + 3.0 * (1 - side) * smoothstep(t, 0.02, 0.14) + 1.6 * coil * top
 
-    return Style(path, _over(surface.skin_distance), lift, wave=0.03, tuft=1.3, width=0.05, reach=(0.10, 0.96), comb=0.0, mottle=0.5)
+    return Style(path, _over(surface.skin_distance), lift, wave=0.03, tuft=1.3, width=0.05, reach=(0.10, 0.84), comb=0.0, mottle=0.5)
 
 
 def gathered() -> Style:

@@ -113,11 +113,11 @@ def skin_distance(p):
     neck = smooth_min(neck, round_cone(p, (0, -134, 19.5), (0, -146, 20), 5.0, 4.5), 18)
     d = smooth_min(d, neck, 20)
     # brow ridge, then the sockets taken out under it
-    d = smooth_min(d, round_cone(p, (8, 17.5, 82), (42, 18.5, 65.5), 9.6, 8.6), 16)
+    d = smooth_min(d, round_cone(p, (11, 18.5, 81.6), (42, 18.5, 65.5), 8.8, 8.6), 18)
     d = smooth_max(d, -ellipsoid(p, (33, -1, 91), (17, 12.5, 13.5)), 14)
     d = smooth_max(d, -ellipsoid(p, (17, 1, 95), (6, 9, 8.5)), 9)
     # the root of the nose, a hollow between brow and bridge
-    d = d + 2.4 * bump(p, (0, 5.5, 90), (12, 6.5, 14))
+    d = d + 2.2 * bump(p, (0, 5.0, 90), (15, 7.0, 14))
     # nose: bone and bridge, tip, columella, wings with the furrow round them, nostrils
     d = smooth_min(d, round_cone(p, (0, 4, 83.0), (0, -34, 102.5), 5.2, 6.0), 12)
     d = smooth_min(d, ellipsoid(p, (0, -24, 92), (10, 18, 9)), 8)
