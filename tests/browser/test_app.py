@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.formats import read_motion
-from talker.motion import FPS
+from talker.motion import ARKIT_NAMES, FPS
 from talker.takes import load_takes
 from tests.browser.page import generate, generate_and_read_error, set_takes, upload
 
@@ -129,7 +129,8 @@ def test_every_download_opens(uploaded, speech, tmp_path):
     for name, heads in {"comparison.glb": TAKES, "take-1.glb": 1}.items():
         scene = pygltflib.GLTF2().load(str(paths[name]))
         assert len(scene.meshes) == heads and len(scene.animations) == 1
-        assert len(scene.meshes[0].primitives[0].targets) == 52
+        names = scene.meshes[0].extras["targetNames"]
+        assert tuple(names[:52]) == ARKIT_NAMES and len(scene.meshes[0].primitives[0].targets) == len(names)
     with av.open(str(paths["comparison.mp4"])) as container:
         (video,), (audio,) = container.streams.video, container.streams.audio
         assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")
