@@ -27,6 +27,9 @@ def _of_left(f: Fields) -> dict[tuple[str, ...], np.ndarray]:
     }
     for direction in ("Up", "In", "Out"):
         made[(f"eyeLook{direction}Left",)] = _halfway(lambda part: upper.ball_turn(f, direction, part))
+    for aside in ("In", "Out"):
+        for height in ("Up", "Down"):
+            made[f"eyeLook{height}Left", f"eyeLook{aside}Left"] = upper.diagonal(f, aside, height)
     # a closed eye looks the same whatever else its lids were to do
     for shape in upper.LIDS:
         made["eyeBlinkLeft", f"{shape}Left"] = -upper.lids(f, shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.head_fields import Fields
+from render.head_fields import Fields, rotation
 from render.head_surface import EYE_CENTER, EYE_COLUMNS, MOUTH_HALF_WIDTH, smoothstep
 
 GAZE = {"Up": np.radians(22.0), "Down": np.radians(25.0), "In": np.radians(25.0), "Out": np.radians(25.0)}
@@ -107,11 +107,22 @@ def wide(f: Fields):
     return lids(f, "eyeWide") + f.push((32, 17, 80), (16, 5, 16), (0, 1.2, 0)) * f.keep_lids()
 
 
+def _gaze_rotation(direction: str, part: float = 1.0):
+    axis, sign = {"Up": (0, -1), "Down": (0, 1), "In": (1, -1), "Out": (1, 1)}[direction]
+    return rotation(axis, sign * part * GAZE[direction])
+
+
 def ball_turn(f: Fields, direction: str, part: float = 1.0):
     """The left eyeball alone, `part` of the way to where a gaze turns it."""
-    axis, sign = {"Up": (0, -1), "Down": (0, 1), "In": (1, -1), "Out": (1, 1)}[direction]
-    ball = f.head.of("eye_left").astype(float)
-    return f.turned(ball, sign * part * GAZE[direction], EYE_CENTER, axis)
+    ball = f.head.of("eye_left")[:, None]
+    return ball * ((f.v - EYE_CENTER) @ _gaze_rotation(direction, part).T + EYE_CENTER - f.v)
+
+
+def diagonal(f: Fields, aside: str, height: str):
+    """What the left eyeball's turns aside and up or down together miss of turning aside and then up or down."""
+    ball, v = f.head.of("eye_left")[:, None], f.v - EYE_CENTER
+    both = ball * (v @ (_gaze_rotation(height) @ _gaze_rotation(aside)).T - v)
+    return both - ball_turn(f, aside) - ball_turn(f, height)
 
 
 def gaze(f: Fields, direction: str):

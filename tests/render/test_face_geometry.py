@@ -54,6 +54,19 @@ def test_lids_lie_on_the_ball_however_far_they_are_closed(poses, side):
     poses.assert_below(resting[0] + 0.5 * MM, furthest)
 
 
+def test_eyeballs_keep_their_size_wherever_they_look(poses):
+    rig = poses.rig
+    center, radius = poses.anatomy.balls["left"]
+    ball = rig.parts["eye_left"]
+    resting = np.linalg.norm(rig.vertices[ball] - center, axis=1)
+    for aside in (0.0, 0.5, 1.0):
+        for height in (0.0, 0.5, 1.0):
+            for names in (("In", "Up"), ("Out", "Down")):
+                gaze = dict(zip((f"eyeLook{name}Left" for name in names), (aside, height), strict=True))
+                turned = np.linalg.norm(rig.pose(coefficients(**gaze))[ball] - center, axis=1)
+                assert np.abs(turned - resting).max() < 0.02 * radius, gaze
+
+
 def test_lips_do_not_pass_through_each_other(poses):
     poses.assert_below(0.5 * MM, measures.lip_overlap(poses.anatomy, poses.vertices))
 
