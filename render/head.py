@@ -33,6 +33,9 @@ FLESH = np.array([0.880, 0.610, 0.590])
 INNER_SOCKET = (11.0, 8.0, 86.0)
 """Between the brow, the root of the nose and the inner corner of the left eye, mm."""
 
+TEMPLE = (60.0, 6.0, 44.0)
+"""Beside the left eye, before the hair, mm."""
+
 PIVOT = np.array([0.0, -90.0, -20.0])
 """Where the head turns on the neck: about the third cervical vertebra, mm. Nods start higher and tilts lower; from
 here neither shears the neck."""
@@ -80,25 +83,38 @@ def skin_colors(vertices, normals, look):
     p = np.stack([x, y, z], 1)
     skin, shade = np.array(look.skin), np.array(look.shade)
     blush = 0.50 * bump(p, (42, -30, 66), (18, 14, 30)) + 0.42 * bump(p, (0, -40, 112), (13, 11, 16))
-    blush += 0.20 * bump(p, (0, -103, 92), (16, 10, 30)) + 0.30 * bump(p, (31, 9, 80), (16, 5, 20))
+    blush += 0.20 * bump(p, (0, -103, 92), (16, 10, 30)) + 0.10 * bump(p, (31, 9, 80), (16, 5, 20))
     blush += 0.15 * bump(p, (0, -56, 96), (14, 8, 20)) + 0.30 * bump(p, (24, -9, 80), (11, 4, 20))
     color = skin + np.clip(blush, 0, 1)[:, None] * (np.array(look.blush) - skin)
     color *= (1.0 + 0.03 * bump(p, (0, 45, 90), (40, 25, 40)))[:, None]
     open_ = surface.openness(vertices, normals)
     dark = np.clip(0.55 * (1 - open_), 0, 1)
-    dark += 0.26 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
-    dark += 0.07 * bump(p, (16.0, 1.0, 84), (5, 7, 14))
+    dark += 0.20 * bump(p, (31.5, 9.0, 82), (14, 3.6, 14))  # the fold of the upper lid
     dark += (0.08 + 0.10 * look.age) * bump(p, (29, -11, 82), (12, 3.5, 14))
-    dark += 0.22 * bump(p, (18.2, -42, 92), (2.2, 6, 8))  # crease of the ala
+    dark += 0.16 * bump(p, (18.2, -42, 92), (2.2, 6, 8))  # crease of the ala
     dark += (0.06 + 0.16 * look.age) * bump(p, (26, -53, 88), (3.5, 10, 14))
     dark += 0.16 * bump(p, (0, -85, 92), (14, 3.5, 14))  # under the lower lip
-    # light scatters about in the inner corner of the socket, where this would make a frown
-    dark = np.clip(dark * (1 - 0.5 * bump(p, INNER_SOCKET, (12, 11, 16))), 0, 0.92)[:, None]
+    # the mouth's corners: a faint line that rises, and less shade below them, where it would draw them down
+    dark += 0.10 * bump(p, (27.0, -65.0, 84), (3.0, 1.8, 12))
+    dark *= 1 - 0.6 * bump(p, (28.0, -72.0, 84), (6.0, 4.0, 14))
+    dark = np.clip(dark * kept_shade(p), 0, 0.92)[:, None]
     color = color * (1 - dark) + color * shade / skin * dark
     root = (0.85 * head_hair.scalp_tint(vertices))[:, None]
     color = color * (1 - root) + root * (0.8 * np.array(look.hair) + 0.1 * skin)
     nostril = np.clip(1.3 * bump(p, (6.3, -45.0, 101.5), (3.4, 3.6, 5.0)), 0, 1)[:, None]
     return color + nostril * (NOSTRIL * shade - color)
+
+
+def kept_shade(p):
+    """Share (n,) of the occlusion that is drawn at points (n, 3) of the left half or both.
+
+    Light scatters about between the brows and in the sockets' inner corners, where full shade would make a frown,
+    in the shallow hollow of the temple, and through the wings of the nose.
+    """
+    p = np.abs(p) * [1, 0, 0] + p * [0, 1, 1]
+    scattered = 0.85 * bump(p, INNER_SOCKET, (13, 12, 18)) + 0.7 * bump(p, (0, 17, 90), (15, 12, 20))
+    scattered += 0.6 * bump(p, TEMPLE, (14, 18, 26)) + 0.45 * bump(p, (14.5, -43, 96), (5, 6, 9))
+    return 1 - np.clip(scattered, 0, 0.9)
 
 
 def _half(look):
@@ -141,15 +157,17 @@ def _half(look):
         elif k == border + 1:
             colors[mouth[k]] = 0.88 * colors[mouth[k]] + 0.12 * lip
     # waterline and lid margin
-    pink = 0.55 * np.array(look.skin) + 0.45 * np.array(look.lip)
+    rose = 0.86 * np.array(look.skin) + 0.14 * np.array(look.lip)
     lean = np.cos(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS)[:, None]
     above = np.clip(np.sin(np.arange(eye.shape[1]) * np.pi / surface.EYE_COLUMNS), 0, 1)[:, None]
     white, flesh = np.array([0.86, 0.82, 0.79]), FLESH * (0.35 + 0.65 * np.array(look.skin))
     corner = np.where(lean > 0, smoothstep(lean, 0.80, 1.0), 0)
     colors[eye[0]] = (1 - corner) * (0.55 * flesh) + corner * white
     colors[eye[0]] = np.where(lean < -0.85, flesh, colors[eye[0]])
-    colors[eye[1]] = 0.93 * pink * (1 - 0.62 * above**0.5) + corner * [0.03, 0.05, 0.05]
-    colors[eye[2]] = (0.6 * 0.78 * pink + 0.4 * colors[eye[2]]) * (1 - 0.38 * above)
+    # the upper margin lies in the lashes' shade and is as brown as they are
+    shaded = 0.75 * above**0.5
+    colors[eye[1]] = 0.90 * rose * (1 - shaded) + shaded * 2.0 * parts.LASH + corner * [0.03, 0.05, 0.05]
+    colors[eye[2]] = (0.5 * 0.86 * rose + 0.5 * colors[eye[2]]) * (1 - 0.25 * above)
     part = np.full(count, "skin", dtype="<U16")
     part[mouth[contact:border + 1]] = "lips"
     part[mouth[:contact]] = "mouth_inner"
@@ -193,7 +211,7 @@ def bake(vertices, faces, colors, part, mirror, look):
     for _ in range(4):
         light = 0.5 * light + 0.5 * (link @ light)
     dark = np.where(solid | (part == "brows"), AMBIENT * (1 - light), 0.0)
-    dark = (dark * (1 - 0.6 * bump(np.abs(vertices), INNER_SOCKET, (12, 11, 16))))[:, None]
+    dark = (dark * kept_shade(vertices))[:, None]
     warm = np.where((part == "skin") | (part == "lips"), 1.0, 0.0)[:, None]
     tint = warm * np.array(look.shade) / np.array(look.skin) + (1 - warm) * 0.25
     return colors * (1 - dark + dark * tint)

@@ -34,7 +34,8 @@ class Style:
     tuft (height of a lock's ridge, mm); width (of a lock, in strands); reach (t at which locks begin and end);
     comb (height of the shell's ridges, mm); hem (the tips hang free, and their inside is seen); rising (strands
     run upwards from the hairline, not down from the parting); mottle (how
-    much its colour varies from place to place); edge (height of a lock's edges, mm); rows (t of the shell's rows)."""
+    much its colour varies from place to place); edge (height of a lock's edges, mm); contrast (how much strands and locks
+differ in tone); spread (of the places where locks begin); rows (t of the shell's rows)."""
 
     path: Callable
     radius: Callable
@@ -48,6 +49,8 @@ class Style:
     rising: bool = True
     mottle: float = 0.0
     edge: float = -0.9
+    contrast: float = 1.0
+    spread: float = 1.0
     rows: tuple[float, ...] = tuple(np.linspace(0, 0.99, 13) ** 1.15)
 
 
@@ -144,10 +147,16 @@ def cropped() -> Style:
         return _bezier(t, root, _unit(root + [0, 1.1, -0.45]), direction(0.0, 105.0) + 0 * root)
 
     def lift(s, t):
-        top = smoothstep(t, 0.02, 0.45)
+        # strands that begin low, before the ear, and those that begin above it are equally long side by side
+        d = path(s, t)
+        el = np.degrees(np.arcsin(np.clip(d[..., 1], -1, 1)))
+        az = np.degrees(np.arctan2(np.abs(d[..., 0]), d[..., 2]))
+        top = smoothstep(el - np.interp(az, [0, 35, 60, 90, 120, 180], [26, 20, -2, -14, -28, -50]), 3, 42) * smoothstep(t, 0, 0.10)
         side = smoothstep(s, 0.04, 0.45)
         coil = np.sin(61.0 * s + 9.0 * np.sin(23.0 * t)) * np.sin(47.0 * t + 5.0 * np.sin(31.0 * s))
-        return -1.2 + 1.7 * smoothstep(t, 0, 0.06) + (8.0 - 2.0 * side) * top + 3.0 * (1 - side) * smoothstep(t, 0.02, 0.14) + 1.6 * coil * top
+        own = -1.2 + 1.7 * smoothstep(t, 0, 0.06) + (8.0 - 2.0 * side) * top + 3.0 * (1 - side) * smoothstep(t, 0.02, 0.14) + 0.8 * coil * top
+        whorl = smoothstep(t, 0.70, 0.94)
+        return own + whorl * (8.5 - own)
 
     return Style(path, _over(surface.skin_distance), lift, wave=0.03, tuft=1.3, width=0.05, reach=(0.10, 0.84), comb=0.0, mottle=0.5)
 
@@ -170,7 +179,7 @@ def gathered() -> Style:
         near = smoothstep(t, 0.95, 0.80)
         return -1.4 + 1.4 * (1 - near) + near * (5.2 + 4.5 * front + 1.5 * smoothstep(s, 0.5, 0.3)) * (1 - (1 - np.minimum(t / 0.30, 1)) ** 2)
 
-    return Style(path, _over(volume), lift, wave=0.006, tuft=1.1, width=0.026, reach=(0.01, 0.86), comb=0.4, edge=-0.2,
+    return Style(path, _over(volume), lift, wave=0.006, tuft=0.7, width=0.011, reach=(0.01, 0.86), comb=0.25, edge=-0.7, contrast=0.4, spread=0.1,
                  rows=(0, 0.03, 0.09, 0.18, 0.30, 0.44, 0.60, 0.74, 0.84, 0.90, 0.925, 0.945, 0.962))
 
 
@@ -195,7 +204,7 @@ def hair(style: str, color: np.ndarray, gray: float = 0.0):
     rise = smoothstep(T, 0.0, 0.25)
     r = look.radius(d) + look.lift(S, T) + look.comb * streak * rise
     outer = CENTER + r[..., None] * d
-    rows, shade = [outer], [(0.70 + 0.18 * rise + 0.13 * T) * (1 + 0.24 * (_noise(k, 1) - 0.5) + 0.06 * streak + look.mottle * (_noise(7 * S * STRANDS + 31 * T * ROWS, 17) - 0.5))]
+    rows, shade = [outer], [(0.70 + 0.18 * rise + 0.13 * T) * (1 + look.contrast * (0.24 * (_noise(k, 1) - 0.5) + 0.06 * streak) + look.mottle * (_noise(7 * S * STRANDS + 31 * T * ROWS, 17) - 0.5))]
     if look.hem:  # the inside, seen below and beside the jaw
         back = []
         for q, (up, depth) in enumerate(((0.99, 4.0), (0.86, 7.5), (0.70, 8.5))):
@@ -217,13 +226,14 @@ def hair(style: str, color: np.ndarray, gray: float = 0.0):
     grid[:, [0, -1], 0] = 0.0
     order = slice(None, None, -1 if look.rising else 1)
     vertices = [grid[order].reshape(-1, 3)]
-    colors = [shade[order].reshape(-1, 1) * color]
+    light = np.array([0.72, 0.71, 0.70])
+    colors = [shade[order].reshape(-1, 1) * (color + 0.5 * gray * (light - color))]
     faces = [strip_faces(np.arange(grid.shape[0] * grid.shape[1]).reshape(grid.shape[:2]))[:, ::-1]]
     count = len(vertices[0])
     for i in range(LOCKS):
         a, b, c = _noise(i, 3), _noise(i, 5), _noise(i, 7)
         middle = (i + 0.5) / LOCKS * 0.96 + 0.02 + 0.012 * (a - 0.5)
-        start = look.reach[0] + (0.30 * b if i % 3 else 0.04 * b)
+        start = look.reach[0] + look.spread * (0.30 * b if i % 3 else 0.04 * b)
         end = look.reach[1] - 0.10 * c
         along = np.linspace(start, end, LOCK_ROWS)
         q = np.linspace(0, 1, LOCK_ROWS)
@@ -238,11 +248,9 @@ def hair(style: str, color: np.ndarray, gray: float = 0.0):
         strip = np.stack(strip, 1)
         strip[..., 0] = np.maximum(strip[..., 0], 0.05)
         tone = (0.80 + 0.22 * q)[:, None] * np.array([0.82, 1.10, 0.90])
-        tone = tone * (0.86 + 0.34 * _noise(i, 11))
-        pale = gray if _noise(i, 13) < 2 * gray else 0.0
+        tone = 0.95 + look.contrast * (tone * (0.86 + 0.34 * _noise(i, 11)) - 0.95)
         vertices.append(strip[order].reshape(-1, 3))
-        base = color * (1 - pale) + pale * np.array([0.72, 0.71, 0.70])
-        colors.append(tone[order].reshape(-1, 1) * base)
+        colors.append(tone[order].reshape(-1, 1) * (color + (0.3 + 0.4 * _noise(i, 13)) * gray * (light - color)))
         faces.append(count + strip_faces(np.arange(strip.size // 3).reshape(LOCK_ROWS, 3))[:, ::-1])
         count += strip.size // 3
     return np.concatenate(vertices), np.concatenate(faces), np.clip(np.concatenate(colors), 0, 1)

@@ -73,6 +73,15 @@ class Look:
         return np.einsum("nij,knj->kni", jacobian, deltas)
 
 
+def _outline(temple, cheekbone):
+    """Brushes that fill the hollow beside the eye and draw in the cheekbone under it by so many mm: seen from the
+    front, the face's outline runs without a dent from the forehead to the jaw."""
+    return (
+        Brush((60, 5, 46), (18, 15, 26), (temple, 0, 0)),
+        Brush((62, -24, 40), (20, 18, 44), (-cheekbone, 0, 0)),
+    )
+
+
 LOOKS = {
     "lena": Look(
         "a woman of about thirty, brown hair to the chin",
@@ -88,7 +97,7 @@ LOOKS = {
             Brush((0, -42, 102), (16, 12, 18), (0, 0.8, -0.5), scale=(-0.16, 0, -0.04)),
             Brush((0, -68, 98), (26, 14, 18), (0, 0, 0.8)),
             Brush((0, 24, 90), (34, 12, 24), (0, 0, -1.6)),
-            Brush((62, -16, 25), (18, 22, 40), (-2.0, 0, 0)),
+            *_outline(5.2, 3.0),
             Brush((0, -150, -20), (np.inf, 42, np.inf), scale=(-0.08, 0, -0.06)),
             Brush((0, -205, -20), (np.inf, 62, np.inf), (0, 13.0, 0)),
         ),
@@ -107,7 +116,8 @@ LOOKS = {
             Brush((0, -42, 98), (20, 13, 22), scale=(0.24, 0, 0)),
             Brush((0, -36, 104), (12, 9, 12), (0, -0.5, -1.0)),
             Brush((0, -68, 98), (30, 16, 20), (0, 0, 2.6)),
-            Brush((0, 20, 90), (40, 9, 24), (0, 0, 1.6)),
+            Brush((0, 20, 90), (40, 9, 24), (0, 0, 1.0)),
+            *_outline(4.5, 1.8),
             Brush((0, -150, -20), (np.inf, 42, np.inf), scale=(0.07, 0, 0.06)),
             Brush((0, -205, -20), (np.inf, 62, np.inf), (0, 8.0, 0)),
         ),
@@ -121,7 +131,8 @@ LOOKS = {
         brushes=(
             Brush((0, -48, 100), (34, 20, 60), (0, 4.8, 0)),
             Brush((0, -95, 60), (np.inf, 48, np.inf), (0, 6.0, 0)),
-            Brush((46, -26, 56), (16, 16, 26), (0.5, 0, 2.4)),
+            *_outline(4.8, 1.2),
+            Brush((46, -26, 56), (16, 16, 26), (0, 0, 2.4)),
             Brush((40, -78, 50), (18, 22, 30), (1.5, -2.0, 0)),
             Brush((0, 0, 90), (16, 20, 18), (0, 0, -3.0)),
             Brush((0, -42, 102), (18, 12, 18), (0, 0, -2.0), (0.08, 0, -0.05)),

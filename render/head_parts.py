@@ -13,9 +13,8 @@ import numpy as np
 from render import head_surface as surface
 from render.head_surface import EYE_CENTER, EYE_RADIUS, smoothstep, strip_faces
 
-LASH = np.array([0.085, 0.060, 0.055])
-LOWER_LASH = np.array([0.300, 0.190, 0.160])
-ENAMEL = np.array([0.945, 0.925, 0.880])
+LASH = np.array([0.075, 0.058, 0.050])
+ENAMEL = np.array([0.995, 0.965, 0.905])
 GUM = np.array([0.720, 0.330, 0.330])
 TONGUE = np.array([0.780, 0.380, 0.380])
 
@@ -72,7 +71,8 @@ def eyeball(iris) -> Part:
 
 
 def lashes(eye: np.ndarray):
-    """A dark line along the upper lid's margin, with tapered lashes on it, and short ones along the lower lid.
+    """One dark strip along the upper lid's margin, and a few tapering clumps that sweep out from its outer half.
+    In a picture of a head the single lashes between are far below a pixel, and so are all of the lower lid.
 
     eye : (rings, columns, 3), the lids' rings. Returns the Part and the column (n,) of each vertex.
     """
@@ -86,37 +86,33 @@ def lashes(eye: np.ndarray):
         p = inner + share * (outer - inner)
         return p, (p - EYE_CENTER) / np.linalg.norm(p - EYE_CENTER)
 
-    places = np.linspace(0.15, half - 1.3, 25)
+    places = np.linspace(0.15, half - 0.9, 25)
     band = []
-    for share, lift, out in ((0.35, 0.0, 0.15), (1.0, 0.05, 0.45), (1.08, 0.75, 0.25)):
-        thick = np.clip(1.15 * np.sin(places * np.pi / half) ** 0.5, 0.1, 1) * np.interp(places, [0, half / 2, half], [1.0, 0.85, 0.5])
+    for share, lift, out in ((0.10, -0.10, 0.10), (1.0, 0.10, 0.45), (1.08, 1.05, 0.25)):
+        thick = np.clip(1.15 * np.sin(places * np.pi / half) ** 0.5, 0.1, 1) * np.interp(places, [0, half / 2, half], [1.1, 0.85, 0.4])
         points = [at(place, share) for place in places]
         band.append(np.array([p + out * n + np.array([0, lift * k, 0]) for (p, n), k in zip(points, thick, strict=True)]))
     vertices, faces = _grid(band)
     vertices, faces, columns, count = [vertices], [faces], [np.tile(np.round(places).astype(int), 3)], len(vertices)
-    for first, last, number, long, lift, wide in ((0.4, half - 3.0, 13, 4.0, 1.0, 0.85), (half + 4, 2 * half - 0.8, 7, 1.3, -1.0, 0.34)):
-        for k in range(number):
-            place = first + (last - first) * (k + 0.5) / number
-            theta = place * np.pi / half
-            root, out = at(place, 0.8)
-            size = long * (0.55 + 0.45 * np.cos(theta)) ** 0.4 * abs(np.sin(theta)) ** 0.35 * (1.0 if k % 2 else 0.86)
-            aside = np.array([0.55 * np.cos(theta) + 0.14, 0.0, 0.0])
-            along = np.array([np.sin(theta), -0.35 * np.cos(theta) * np.sign(lift), 0.0])
-            middle = root + 0.5 * size * (0.95 * out + aside * 0.6 + [0, 0.10 * lift, 0])
-            tip = root + size * (0.85 * out + aside + [0, 0.62 * lift, 0])
-            vertices.append([root - wide * along + 0.1 * out, root + wide * along + 0.1 * out, middle - 0.55 * wide * along, middle + 0.55 * wide * along, tip])
-            faces.append(np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4]]) + count)
-            columns.append(np.full(5, int(round(place)) % (2 * half)))
-            count += 5
-    vertices, columns = np.concatenate(vertices), np.concatenate(columns)
-    color = np.where((columns > half)[:, None], LOWER_LASH, LASH)
-    return Part("lashes", vertices, np.concatenate(faces), color), columns
+    for place in (1.1, 2.6, 4.2):
+        theta = place * np.pi / half
+        root, out = at(place, 0.9)
+        size, wide = 3.0 - 0.25 * place, 1.5
+        along = np.array([np.sin(theta), -0.35 * np.cos(theta), 0.0])
+        aside = np.array([0.55 * np.cos(theta) + 0.10, 0.0, 0.0])
+        middle = root + 0.5 * size * (0.8 * out + 0.7 * aside + [0, 0.25, 0])
+        tip = root + size * (0.7 * out + aside + [0, 0.45, 0])
+        vertices.append([root - wide * along + 0.1 * out, root + wide * along + 0.1 * out, middle - 0.6 * wide * along, middle + 0.6 * wide * along, tip])
+        faces.append(np.array([[0, 1, 2], [1, 3, 2], [2, 3, 4]]) + count)
+        columns.append(np.full(5, int(round(place))))
+        count += 5
+    return Part("lashes", np.concatenate(vertices), np.concatenate(faces), LASH), np.concatenate(columns)
 
 
 def brows(color, broad=1.0) -> Part:
     """A brow of single tapered hairs that lean outward, the inner ones upright, the outer ones lying along it."""
     knots = [0, 0.22, 0.5, 0.78, 1]
-    height = np.polyfit(knots, [18.0, 20.0, 22.6, 22.6, 17.4], 4)
+    height = np.polyfit(knots, [19.4, 21.1, 22.9, 22.5, 17.8], 4)
     count, points, shades = 60, [], []
     for k in range(count):
         # three ranks from the lower edge to the upper one, each from the nose outward
@@ -141,11 +137,14 @@ def brows(color, broad=1.0) -> Part:
 
 
 def _arch(x, forward):
-    return forward - 0.022 * x**2 - 4.2e-5 * x**4
+    return forward - 0.0195 * x**2 - 2.2e-5 * x**4
 
 
-def _teeth(name, forward, widths, rows, notch) -> Part:
-    """A dental arch: one strip whose columns dip between teeth. rows = (y, depth, thickness, tint) of each row."""
+def _teeth(name, forward, widths, rows, notch, sink=0.0, fade=0.45) -> Part:
+    """A dental arch: one strip whose columns dip between teeth. rows = (y, depth, thickness, tint) of each row.
+
+    Behind the canines it sinks by `sink` mm and darkens by `fade`: molars lie in the cheek's shade.
+    """
     arc = np.linspace(0, 30, 400)
     length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(arc), np.diff(_arch(arc, forward))))])
     start = np.concatenate([[0], np.cumsum(widths)])
@@ -160,11 +159,11 @@ def _teeth(name, forward, widths, rows, notch) -> Part:
     grid, tint = [], []
     for y, depth, enamel, edge in rows:
         p = np.stack([x, np.full_like(x, y), _arch(x, forward)], 1) - normal * depth
-        p -= normal * (gap * 0.9 * enamel)[:, None]
-        p[:, 1] += notch * gap * edge
+        p -= normal * (gap * 0.5 * enamel)[:, None]
+        p[:, 1] += notch * gap * edge - sink * smoothstep(u, start[3], start[-1])
         grid.append(p)
         base = enamel * ENAMEL + (1 - enamel) * GUM
-        tint.append(base * (1 - 0.38 * gap * enamel)[:, None] * (1 - 0.012 * np.arange(len(x)))[:, None])
+        tint.append(base * ((1 - 0.20 * gap * enamel) * (1 - fade * smoothstep(u, start[3] - 2.0, start[3] + 12.0)))[:, None])
     grid = np.array(grid)
     grid[:, 0, 0] = 0.0
     vertices, faces = _grid(grid, flip=notch > 0)
@@ -182,7 +181,7 @@ def teeth_lower() -> Part:
     """Lower arch, biting just behind the upper one."""
     rows = [(-85, 1.0, 0, 0), (-80.0, -0.3, 0, 0), (-77.6, 0.4, 1, -1.0), (-74, 0.1, 1, 0), (-70.4, 0.5, 1, 0),
             (-69.2, 1.0, 1, 1), (-69.5, 2.2, 1, 1), (-74, 3.8, 1, 0), (-81, 6.0, 0, 0)]
-    return _teeth("teeth_lower", 85.2, [5.4, 5.9, 6.8, 7.0, 7.0, 10.5], rows, -0.8)
+    return _teeth("teeth_lower", 85.2, [5.4, 5.9, 6.8, 7.0, 7.0, 10.5], rows, -0.8, sink=4.0, fade=0.65)
 
 
 def tongue():

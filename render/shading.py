@@ -22,7 +22,7 @@ CLOSED_PARTS = ("hair", "clothes", "skin")
 
 INSIDE_MOUTH = ("teeth", "tooth", "tongue", "gum", "cavity", "inner", "throat")
 MOUTH_DARKENING_DEPTH = 0.030
-"""Metres behind the lips at which light inside the mouth has fallen by 1 - 1/e of what it loses."""
+"""Metres behind the lips' arc at which light inside the mouth has fallen by 1 - 1/e of what it loses."""
 MOUTH_LIGHT = 0.3
 """Share of the light that reaches the throat."""
 
@@ -53,19 +53,34 @@ def occluder(rig: Rig) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2, np.maximum((high - low) / 2, 1e-3)
 
 
+def _lips_arc(rig: Rig) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where the lips meet, seen from above: x in rising order and z, (n,) each in metres; None without landmarks.
+
+    Side teeth lie as near to the lips before them as the front teeth do, although far behind the middle of the mouth.
+    """
+    for keys in (("lip_contact_upper", "lip_contact_lower"), ("inner_lip_upper", "inner_lip_lower")):
+        marks = [rig.landmarks[key] for key in keys if key in rig.landmarks]
+        if marks:
+            line = rig.vertices[np.concatenate(marks)]
+            line = line[np.argsort(line[:, 0], kind="stable")]
+            return line[:, 0], line[:, 2]
+    return None
+
+
 def materials(rig: Rig) -> np.ndarray:
     """How each vertex takes light: (V, 4) float32 of roughness exponent, specular strength, subsurface and shade.
 
     Found from the names of the rig's parts. Shade darkens what lies behind the lips, where little light comes.
     """
     values = np.tile(np.array([*SKIN, 1.0], np.float32), (len(rig.vertices), 1))
-    lips = [rig.vertices[rig.landmarks[key], 2] for key in ("inner_lip_upper", "inner_lip_lower") if key in rig.landmarks]
+    lips = _lips_arc(rig)
     for part, indices in rig.parts.items():
         for words, material in MATERIALS:
             if any(word in part.lower() for word in words):
                 values[indices, :3] = material
                 break
-        if lips and any(word in part.lower() for word in INSIDE_MOUTH):
-            depth = np.maximum(np.concatenate(lips).mean() - rig.vertices[indices, 2], 0)
+        if lips is not None and any(word in part.lower() for word in INSIDE_MOUTH):
+            x, _, z = rig.vertices[indices].T
+            depth = np.maximum(np.interp(x, *lips) - z, 0)
             values[indices, 3] = MOUTH_LIGHT + (1 - MOUTH_LIGHT) * np.exp(-depth / MOUTH_DARKENING_DEPTH)
     return values

@@ -8,6 +8,7 @@ from render.head import build_head, sculpt
 from render.head_looks import LOOKS as PEOPLE
 from render.head_surface import EYE_CENTER, EYE_RADIUS
 from render.rig import LOOKS, LOOKS_FOLDER, default_rig, load_look, save_rig
+from render.shading import materials
 from talker.errors import TalkerError
 
 MM = 1e-3
@@ -149,6 +150,43 @@ def test_warps_keep_what_meets_together():
         blink = rig.deltas[list(rig.target_names).index("eyeBlinkLeft")] + rig.vertices
         apart = blink[rig.landmarks["eye_upper_lid_left"]] - blink[rig.landmarks["eye_lower_lid_left"]]
         assert np.linalg.norm(apart, axis=1).max() < 0.5 * MM
+
+
+def test_outline_of_the_face_has_no_dent_beside_the_eye(look):
+    """From the front, the widest skin before the hair at each height, from the forehead down to the mouth: nowhere
+    more than 2 mm inside the convex line round it."""
+    v = look.vertices / MM
+    skin = np.zeros(len(v), bool)
+    skin[look.parts["skin"]] = True
+    faces = look.faces[(skin & (v[:, 2] > 38) & (v[:, 0] > 20))[look.faces].all(1)]
+    a, b = (v[np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])[:, k]] for k in (0, 1))
+    heights = np.arange(-56.0, 44.0, 2.0)
+    wide = []
+    for y in heights:
+        across = (a[:, 1] - y) * (b[:, 1] - y) < 0
+        t = (y - a[across, 1]) / (b[across, 1] - a[across, 1])
+        wide.append((a[across, 0] + t * (b[across, 0] - a[across, 0])).max())
+    wide = np.array(wide)
+    left, right = np.triu_indices(len(heights), 1)
+    hull = np.full(len(heights), -np.inf)
+    for i, j in zip(left, right, strict=True):
+        hull[i : j + 1] = np.maximum(hull[i : j + 1], np.linspace(wide[i], wide[j], j - i + 1))
+    assert (hull - wide).max() < 2.0, heights[(hull - wide).argmax()]
+
+
+def test_teeth_are_light_as_far_back_as_the_canines(look):
+    """What shows of a tooth, enamel and the light that reaches it behind the lips, falls by less than a quarter from
+    incisor to canine."""
+    shade = materials(look)[:, 3]
+    for part, edge, canines in (("teeth_upper", min, (13, 19)), ("teeth_lower", max, (10, 15))):
+        index = look.parts[part]
+        side, height = np.abs(look.vertices[index, 0]) / MM, look.vertices[index, 1] / MM
+        crown = np.abs(height - edge(height)) < 6
+        light = (look.colors[index, :3].mean(1) / 255.0) ** 2 * shade[index]
+        places = (0, 8), canines, (22, 40)
+        front, canine, molar = (light[crown & (side >= least) & (side < most)].mean() for least, most in places)
+        assert canine > 0.75 * front, part
+        assert molar < 0.6 * front, part
 
 
 def test_light_that_hair_and_chin_keep_away_is_in_the_colours():
