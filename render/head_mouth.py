@@ -79,6 +79,7 @@ def jaw_side(f: Fields):
 
 
 def jaw_forward(f: Fields):
+    """jawForward: 9 mm ahead, the lower lip leads."""
     weight = _lips_with_jaw(f, f.jaw, 0.42, 0.86)
     delta = weight[:, None] * np.array([0.0, -1.2, 9.0])
     # the lower lip leads and its border turns out
@@ -110,10 +111,12 @@ def round_mouth(f: Fields, narrow, forward, upper, lower, roll):
 
 
 def funnel(f: Fields):
+    """mouthFunnel: an O whose lips turn out and show the teeth."""
     return round_mouth(f, 0.36, 7.0, 5.8, 8.0, 2.0)
 
 
 def pucker(f: Fields):
+    """mouthPucker: closed lips drawn together and forward."""
     return round_mouth(f, 0.47, 9.0, 0.0, 0.0, 1.4)
 
 
@@ -145,6 +148,7 @@ def laugh(f: Fields):
 
 
 def frown(f: Fields):
+    """mouthFrownLeft: the corner down and back, a pad of the cheek above the chin with it."""
     delta = f.corner_field(13.0)[:, None] * np.array([0.8, -7.4, -1.6])
     delta += f.push((27, -84, 82), (11, 9, 20), (1.4, -2.2, 1.4))
     return delta + f.push((8, -98, 92), (12, 8, 20), (0, 1.6, 1.0))
@@ -209,6 +213,7 @@ def roll_upper(f: Fields):
 
 
 def roll_lower(f: Fields):
+    """mouthRollLower: the lower lip curls in over the teeth, the chin follows."""
     delta = _curl(f, -1, 0.78, 1.0, 11.0)
     return delta + f.push((0, -98, 92), (18, 9, 24), (0, 1.8, 1.6), where=(f.out > 5))
 
@@ -270,6 +275,7 @@ def mouth_side(f: Fields):
 
 
 def tongue_out(f: Fields):
+    """tongueOut: the tongue comes forward and bends over the lower lip, which makes room with the lower teeth."""
     delta = f.zero()
     forward = f.head.marks["forward"]
     bend = smoothstep(forward, 0.45, 1.0)

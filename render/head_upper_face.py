@@ -84,6 +84,7 @@ def blink_lids(f: Fields, part: float = 1.0):
 
 
 def blink(f: Fields):
+    """eyeBlinkLeft: the lids meet on the ball, the skin above and below is drawn along."""
     delta = blink_lids(f)
     delta += f.push((32, 19, 80), (18, 6, 20), (0, -1.0, 0)) * f.keep_lids()
     return delta + f.push((32, -15, 80), (16, 5, 20), (0, 0.8, 0)) * f.keep_lids()
@@ -97,6 +98,7 @@ def lids(f: Fields, shape: str, part: float = 1.0):
 
 
 def squint(f: Fields):
+    """eyeSquintLeft: both lids narrow, the skin below the eye bunches."""
     delta = lids(f, "eyeSquint")
     delta += f.push((33, -13, 80), (15, 5, 16), (0, 2.6, 1.0)) * f.keep_lids()
     delta += f.push((49, -2, 66), (6, 9, 14), (-1.4, 0, 0.5)) * f.keep_lids()
@@ -104,6 +106,7 @@ def squint(f: Fields):
 
 
 def wide(f: Fields):
+    """eyeWideLeft: the lids part, the fold above rises."""
     return lids(f, "eyeWide") + f.push((32, 17, 80), (16, 5, 16), (0, 1.2, 0)) * f.keep_lids()
 
 
@@ -126,6 +129,7 @@ def diagonal(f: Fields, aside: str, height: str):
 
 
 def gaze(f: Fields, direction: str):
+    """eyeLook<direction>Left: the ball turns; up and down, the lids go with it."""
     delta = ball_turn(f, direction)
     return delta + lids(f, f"eyeLook{direction}") if direction in ("Up", "Down") else delta
 
@@ -140,6 +144,7 @@ def brow_field(f: Fields, center, widths, move):
 
 
 def brow_down(f: Fields):
+    """browDownLeft: the brow sinks and comes in, a pad of skin rises beside the root of the nose."""
     delta = brow_field(f, (14, 18, 86), (13, 13, 30), (-3.4, -6.2, 1.6))
     delta += brow_field(f, (33, 22, 80), (15, 12, 30), (-1.2, -5.2, 0.8))
     delta += f.push((31, 11, 82), (16, 5.5, 14), (0, -0.8, 0.4)) * f.keep_lids()
@@ -147,12 +152,14 @@ def brow_down(f: Fields):
 
 
 def brow_inner_up(f: Fields):
+    """browInnerUp: both inner ends rise, the forehead above them bulges."""
     half = brow_field(f, (12, 19, 86), (18, 15, 30), (0.8, 9.4, -0.4))
     half += f.push((12, 40, 88), (20, 6, 30), (0, 1.6, 1.4))
     return half + f.mirrored(half)
 
 
 def brow_outer_up(f: Fields):
+    """browOuterUpLeft: the outer part of the brow rises and lifts the skin of the lid."""
     delta = brow_field(f, (41, 22, 74), (17, 15, 34), (1.0, 8.8, -0.8))
     delta += f.push((37, 42, 76), (16, 6, 30), (0, 1.4, 1.2))
     return delta + f.push((37, 11, 80), (12, 4.5, 14), (0, 1.4, 0)) * f.keep_lids()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from render.rig import Rig, default_rig, lip_aperture
 from talker.atomic import whole_file
 from talker.errors import TalkerError
 from talker.pipeline import Talker
+from talker.samplers import SAMPLERS
 from training import metrics
 from training.beat import Utterance, read_corpus
 
@@ -74,14 +76,20 @@ def identities(talker: Talker, utterances: Iterable[Utterance]) -> dict:
     }
 
 
-def evaluate(model: str, corpus: Path, limit: int | None = None, only: str | None = None) -> dict:
-    """All measures of one checkpoint, as printed and written by the command."""
+def evaluate(
+    model: str, corpus: Path, limit: int | None = None, only: str | None = None, sampling: dict | None = None
+) -> dict:
+    """All measures of one checkpoint, as printed and written by the command.
+
+    sampling : fields of the model's config to change, "sampler" and "lip_noise", for comparisons
+    """
     talker = Talker.from_pretrained(model)
+    talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid][:limit]
     known = read_corpus(corpus, ("heldout_utterance",))[:limit]
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
-    report: dict = {"model": talker.name, "steps": talker.max_steps, "data": NOTE}
+    report: dict = {"model": talker.name, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
     if strangers and only in (None, "lips"):
         report["lips_of_unseen_speakers"] = lips(talker, tqdm(strangers, "unseen speakers"), default_rig())
     if known and only in (None, "errors"):
@@ -97,12 +105,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
     parser.add_argument("--only", choices=("lips", "errors", "identities"), help="one group of measures")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
+    parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
+    parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write the JSON here")
 
 
 def run(args: argparse.Namespace) -> None:
     """Runs `python -m training evaluate` and prints JSON."""
-    text = json.dumps([evaluate(m, args.corpus, args.limit, args.only) for m in args.models], indent=2)
+    sampling = {"sampler": args.sampler, "lip_noise": args.lip_noise}
+    sampling = {key: value for key, value in sampling.items() if value is not None}
+    text = json.dumps([evaluate(m, args.corpus, args.limit, args.only, sampling) for m in args.models], indent=2)
     print(text)
     if args.out:
         with whole_file(args.out) as temporary:

@@ -1,0 +1,46 @@
+"""What `python -m training evaluate` measures, on the shipped student and two recordings."""
+
+import json
+
+import numpy as np
+import pytest
+
+from talker.audio import load_speech
+from talker.motion import Motion
+from talker.pipeline import Talker
+from training.__main__ import main
+from training.beat import CORPUS_FILE, write_motion, write_wav
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, example_clip):
+    """One held-out utterance of a speaker of the library, whose motion is the student's own first take."""
+    folder, speech = tmp_path_factory.mktemp("corpus"), load_speech(example_clip)
+    talker = Talker.from_pretrained("diffusiontalker")
+    speaker = talker.match(speech).name
+    take = talker.speak(speech, takes=1, seed=0).motions[0]
+    write_wav(speech.samples, folder / speaker / "one.wav")
+    write_motion(Motion(take.coefficients, take.head, take.fps), folder / speaker / "one.json")
+    (folder / CORPUS_FILE).write_text(json.dumps({"utterances": {"one": {"split": "heldout_utterance"}}}))
+    return folder
+
+
+def measured(corpus, out, *words):
+    assert main(["evaluate", "diffusiontalker", "--corpus", str(corpus), "--out", str(out), *words]) == 0
+    return json.loads(out.read_text())[0]
+
+
+def test_the_models_own_motion_has_errors_of_the_other_takes_alone(corpus, tmp_path):
+    report = measured(corpus, tmp_path / "report.json")
+    assert report["held_out_utterances"]["takes"] == 4 and "lip_noise" not in report
+    assert report["identity_matching"]["accuracy"] == 1.0
+    assert 0 < report["held_out_utterances"]["LBE"] < 0.1 < report["held_out_utterances"]["MBE"]
+
+
+def test_less_lip_noise_is_measured_without_a_new_checkpoint(corpus, tmp_path):
+    lbe = []
+    for scale in ("0", "1"):
+        report = measured(corpus, tmp_path / "report.json", "--only", "errors", "--lip-noise", scale)
+        assert report["lip_noise"] == float(scale)
+        lbe.append(report["held_out_utterances"]["LBE"])
+    assert not np.isclose(*lbe, rtol=0.01)
