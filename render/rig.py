@@ -16,7 +16,6 @@ from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 LOOKS = ("lena", "kofi", "mei")
 """The heads that ship with the project, the default first; render.head_looks says who they are."""
 LOOKS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "head"
-DEFAULT_RIG_PATH = LOOKS_FOLDER / f"{LOOKS[0]}.npz"
 
 MOUTH_CLOSE_SLACK = 0.01
 """How far mouthClose may exceed jawOpen. The shape brings the lips together by what jawOpen parts them, so more
