@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from render.blend import incidence, vertex_normals
+from render.colors import to_linear
 from render.rig import Rig
 from talker.atomic import whole_file
 from talker.errors import TalkerError
@@ -86,12 +87,12 @@ def quaternions(head: np.ndarray) -> np.ndarray:
 
 
 def linear_colors(colors: np.ndarray) -> np.ndarray:
-    """sRGB colours (V, 4) uint8 -> linear light (V, 4) uint16, as COLOR_0 wants them (IEC 61966-2-1).
+    """sRGB colours (V, 4) uint8 -> linear light (V, 4) uint16, as COLOR_0 wants them.
 
     16 bits, because 8 bits of linear light show steps in dark colours. Opaque colours stay opaque.
     """
     value = colors.astype(np.float64) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    linear = to_linear(value)
     linear[:, 3] = value[:, 3]
     return np.round(linear * 65535).astype(np.uint16)
 

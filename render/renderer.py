@@ -30,6 +30,13 @@ FIELD_OF_VIEW = np.radians(20.0)
 MARGIN = 1.08
 """Room around the neutral head, as a factor: an open jaw and a nod stay in the picture."""
 
+ROOM = 0.7
+"""Room around the part of a rig that moves, in heights of it. Hair, neck and shoulders of a bust stay in the picture;
+of a whole body the head fills it."""
+
+PIECE, PIECE_BYTES = 24, 48e6
+"""Frames that are blended at once, and the bytes that they may take: fewer frames of a rig with many vertices. The
+threads of the matrix product wait busily for some time after each, so a few large ones cost less than many small."""
 
 REMEDIES = {
     "linux": "install the Debian packages libegl1 and libgl1-mesa-dri",
@@ -52,15 +59,6 @@ def _opengl():
             f"{os.environ.get('PYOPENGL_PLATFORM', 'unset')}); {REMEDIES.get(sys.platform, REMEDIES['linux'])}, "
             "or go without video."
         ) from error
-
-
-ROOM = 0.7
-"""Room around the part of a rig that moves, in heights of it. Hair, neck and shoulders of a bust stay in the picture;
-of a whole body the head fills it."""
-
-PIECE, PIECE_BYTES = 24, 48e6
-"""Frames that are blended at once, and the bytes that they may take: fewer frames of a rig with many vertices. The
-threads of the matrix product wait busily for some time after each, so a few large ones cost less than many small."""
 
 
 class Renderer:
@@ -97,7 +95,7 @@ class Renderer:
             raise TalkerError(f"{takes} takes cannot be drawn; ask for one or more.")
         self.rig, self.takes, self.transparent = rig, takes, transparent
         self._blend = Blend(rig)
-        low, high = self._frame_box()
+        self._box = low, high = self._frame_box()
         self._center, self._size = (low + high) / 2, high - low
         self.layout = Layout(self.cells, width, height, self._size[0] / self._size[1])
         self._overlay = self._patches(captions or [f"Take {i + 1}" for i in range(takes)])
@@ -259,9 +257,8 @@ class Renderer:
 
     def _is_cut(self) -> bool:
         """Whether heads end at their cells: those that go on beyond the camera's box, and those on sheets."""
-        box = np.array(self._frame_box())
         whole = np.array([self.rig.vertices.min(axis=0), self.rig.vertices.max(axis=0)])
-        return self.SHEETS > 1 or bool((np.abs(box - whole) > 1e-6)[:, :2].any())
+        return self.SHEETS > 1 or bool((np.abs(self._box - whole) > 1e-6)[:, :2].any())
 
     def _camera(self) -> tuple[np.ndarray, float]:
         """Projection (4, 4) to a head's view, mirrored top to bottom, and the metres at which a head just fills it."""

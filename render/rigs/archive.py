@@ -129,7 +129,7 @@ def check_file(path: Path) -> None:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise TalkerError(f"{path} cannot be read ({error.strerror}); check the path of the face.") from error
+        raise unreadable(path, error) from error
     if size > MAX_FILE:
         raise TalkerError(f"{path.name} has {size / 2**20:.0f} MB; give a face of at most {MAX_FILE // 2**20} MB.")
 
@@ -140,7 +140,12 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise TalkerError(f"{path} cannot be read ({error.strerror}); check the path of the face.") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> TalkerError:
+    """The sentence for a file that the system will not open."""
+    return TalkerError(f"{path} cannot be read ({error.strerror}); check the path of the face.")
 
 
 def _check_directory(path: Path) -> None:

@@ -155,14 +155,16 @@ def make_rig(face: Face) -> tuple[Rig, RigReport]:
     near = _near_head(vertices, face.faces, pivot, apart)
     if not near.all():
         notes.append("the body below the shoulders is left out")
-    used, faces = _used(face.faces[near], len(vertices))
+    used, place = _used(face.faces[near], len(vertices))
+    faces = place[face.faces[near]]
+    landmarks = {key: place[indices] for key, indices in face.landmarks.items()}
     rig = Rig(
         vertices=vertices[used].astype(np.float32),
         faces=faces,
         deltas=np.ascontiguousarray(deltas[:, used]),
         colors=_colors(face)[used],
         pivot=pivot.astype(np.float32),
-        landmarks=_renumbered(face.landmarks, used, len(vertices)),
+        landmarks={key: indices for key, indices in landmarks.items() if (indices >= 0).all()},
         name=face.name,
         head_weight=None if head is None else np.clip(head, 0, 1)[used].astype(np.float32),
     )
@@ -344,14 +346,8 @@ def _near_head(vertices: np.ndarray, faces: np.ndarray, pivot: np.ndarray, apart
 
 
 def _used(faces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (n,) that triangles use, and the triangles renumbered (F, 3) int32."""
+    """Vertices (n,) that triangles use, and the number that each of `count` gets among them, -1 for the others."""
     used = np.unique(faces)
     place = np.full(count, -1, np.int32)
     place[used] = np.arange(len(used))
-    return used, place[faces]
-
-
-def _renumbered(landmarks: dict[str, np.ndarray], used: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    place = np.full(count, -1, np.int32)
-    place[used] = np.arange(len(used))
-    return {key: place[indices] for key, indices in landmarks.items() if (place[indices] >= 0).all()}
+    return used, place

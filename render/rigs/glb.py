@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from scipy import sparse
 from scipy.spatial.transform import Rotation
 
+from render.colors import to_linear, to_srgb
 from render.rigs.face import Face, check_size
 from render.rigs.gltf_document import Broken, Document
 from render.rigs.names import arkit_shapes
@@ -286,8 +287,7 @@ def _colors(document: Document, primitive: dict, count: int) -> np.ndarray:
     texture = _texture(document, surface.get("baseColorTexture"), attributes, count)
     if texture is not None:
         linear = linear * texture
-    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.pad(np.round(255 * srgb).astype(np.uint8), ((0, 0), (0, 1)), constant_values=255)
+    return np.pad(np.round(255 * to_srgb(linear)).astype(np.uint8), ((0, 0), (0, 1)), constant_values=255)
 
 
 def _texture(document: Document, texture: object, attributes: dict, count: int) -> np.ndarray | None:
@@ -315,8 +315,7 @@ def _texture(document: Document, texture: object, attributes: dict, count: int) 
         return None
     u, v = np.nan_to_num(places).T % 1.0
     high, wide = pixels.shape[:2]
-    value = pixels[np.minimum((v * high).astype(int), high - 1), np.minimum((u * wide).astype(int), wide - 1)] / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return to_linear(pixels[np.minimum((v * high).astype(int), high - 1), np.minimum((u * wide).astype(int), wide - 1)] / 255)
 
 
 def _list(value: object) -> list:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from render.rig import LOOKS, Rig, load_look
-from render.rigs.archive import check_file
+from render.rigs.archive import check_file, unreadable
 from render.rigs.face import RigReport, make_rig, report_of
 from render.rigs.flame import read_flame
 from render.rigs.glb import read_glb
@@ -32,7 +32,7 @@ def load_rig_file(path: str | Path) -> tuple[Rig, RigReport]:
         with path.open("rb") as file:
             begin = file.read(64).lstrip()
     except OSError as error:
-        raise TalkerError(f"{path} cannot be read ({error.strerror}); check the path of the face.") from error
+        raise unreadable(path, error) from error
     if not begin:
         raise TalkerError(f"{path.name} is empty; give {KINDS}.")
     if begin.startswith((b"glTF", b"{")):
