@@ -156,8 +156,9 @@ def build(job: tuple[Recording, str, str, int, int]) -> dict:
     record = folder / f".{recording.base}-{key}.done"
     if record.exists() and all((folder / f"{s}.json").exists() for s in stems):
         return json.loads(record.read_text(encoding="utf-8"))
-    for left in folder.glob(f"{recording.base}-p*"):
-        if left.stem not in stems:  # of a corpus with other splits: it would count as training data
+    for left in [*folder.glob(f"{recording.base}-p*"), *folder.glob(f".{recording.base}-*.done")]:
+        # Of a corpus with another seed or other splits: it would count as training data, or as done.
+        if left.stem not in stems:
             left.unlink()
     samples, phones, words, text = _speech_of(recording, Path(cache), seed)
     seconds = len(samples) / SAMPLE_RATE

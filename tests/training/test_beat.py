@@ -178,3 +178,16 @@ def test_corpus_of_fewer_performances_leaves_none_of_the_others(tmp_path):
     assert len(list(tmp_path.glob("*/*.wav"))) == len(many["utterances"]) == 3
     few = make_corpus(None, tmp_path, seed=3, per_voice=1, performances=1, workers=1, limit=1)
     assert [path.stem for path in tmp_path.glob("*/*.wav")] == list(few["utterances"])
+
+
+def test_corpus_of_another_seed_in_between_changes_nothing(tmp_path):
+    if not shutil.which("flite"):
+        pytest.skip("flite is not installed")
+
+    def motion(seed):
+        make_corpus(None, tmp_path, seed=seed, per_voice=1, performances=1, workers=1, limit=1)
+        return next(tmp_path.glob("*/*-p1.json")).read_bytes()
+
+    first = motion(3)
+    assert motion(4) != first
+    assert motion(3) == first
