@@ -1,6 +1,6 @@
 """Articulation: lips and jaw as a function of phones, loudness and a speaker's style.
 
-Targets per phone in ARKit's terms are blended with the dominance functions of Cohen and Massaro,
+Targets per phone (training.visemes) are blended with the dominance functions of Cohen and Massaro,
 "Modeling Coarticulation in Synthetic Visual Speech" (1993), eqs. 1-3, at 120 Hz; what a lip reader
 relies on (lips that meet on P B M, lower lip to teeth on F V, teeth together on sibilants, rounded
 lips ahead of W and UW, a mouth at rest in pauses) is then imposed as hard constraints, whose windows
@@ -10,6 +10,7 @@ of one utterance by one speaker have the same lips.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass, fields
 
@@ -18,95 +19,26 @@ from scipy.ndimage import gaussian_filter1d
 
 from talker.motion import ARKIT_INDEX, FPS
 from training.alignment import SILENCE, VOWELS, Phone, level_db
+from training.visemes import (
+    BILABIALS,
+    CONTROLS,
+    DIPHTHONGS,
+    LABIODENTALS,
+    ROUNDED,
+    SIBILANTS,
+    TARGETS,
+    reach,
+)
 
 RATE = 120.0
 """Samples a second at which articulation is computed before it is sampled at the frame rate."""
 
-CONTROLS = (
-    "jaw", "funnel", "pucker", "smile", "stretch", "lowerDown", "upperUp", "rollLower", "tongue",
-)  # fmt: skip
-"""What the dominance functions blend. Closure and press come from the hard constraints alone."""
-
-# Target of every phone: {control: (value, dominance)}. Values were set by looking at which ARKit
-# shapes a speaking face shows at the phone's middle; a control that is not named is free, and takes
-# the value of the neighbours. Diphthongs have two targets (DIPHTHONGS below).
-_OPEN_LIPS = {"lowerDown": (0.26, 0.6), "upperUp": (0.10, 0.6)}
-_UNROUND = {"funnel": (0.0, 0.5), "pucker": (0.0, 0.5)}
-TARGETS: dict[str, dict[str, tuple[float, float]]] = {
-    "AA": {"jaw": (0.80, 1.0), "smile": (0.02, 0.3), **_OPEN_LIPS, **_UNROUND},
-    "AE": {"jaw": (0.74, 1.0), "smile": (0.16, 0.7), "stretch": (0.16, 0.7),
-           "lowerDown": (0.32, 0.7), "upperUp": (0.18, 0.7), **_UNROUND},
-    "AH": {"jaw": (0.42, 0.8), "lowerDown": (0.18, 0.5), "upperUp": (0.06, 0.5),
-           "funnel": (0.02, 0.3), "pucker": (0.0, 0.3)},
-    "AO": {"jaw": (0.70, 1.0), "funnel": (0.45, 0.9), "pucker": (0.20, 0.9),
-           "lowerDown": (0.16, 0.5), "upperUp": (0.06, 0.5), "smile": (0.0, 0.7), "stretch": (0.0, 0.7)},
-    "EH": {"jaw": (0.64, 1.0), "smile": (0.14, 0.6), "stretch": (0.12, 0.6),
-           "lowerDown": (0.28, 0.6), "upperUp": (0.13, 0.6), **_UNROUND},
-    "ER": {"jaw": (0.22, 0.8), "funnel": (0.36, 0.8), "pucker": (0.22, 0.8), "lowerDown": (0.12, 0.5)},
-    "IH": {"jaw": (0.27, 0.8), "smile": (0.16, 0.6), "stretch": (0.12, 0.6),
-           "lowerDown": (0.20, 0.5), "upperUp": (0.08, 0.5), **_UNROUND},
-    "IY": {"jaw": (0.17, 0.9), "smile": (0.34, 0.9), "stretch": (0.24, 0.9),
-           "lowerDown": (0.24, 0.6), "upperUp": (0.10, 0.6), **_UNROUND},
-    "UH": {"jaw": (0.24, 0.8), "funnel": (0.38, 0.9), "pucker": (0.30, 0.9), "lowerDown": (0.10, 0.5),
-           "smile": (0.0, 0.6), "stretch": (0.0, 0.6)},
-    "UW": {"jaw": (0.14, 0.9), "funnel": (0.30, 1.0), "pucker": (0.78, 1.0), "lowerDown": (0.03, 0.6),
-           "upperUp": (0.0, 0.6), "smile": (0.0, 0.9), "stretch": (0.0, 0.9)},
-    "B": {"jaw": (0.12, 0.9)},
-    "P": {"jaw": (0.12, 0.9)},
-    "M": {"jaw": (0.10, 0.9)},
-    "F": {"jaw": (0.13, 0.9), "smile": (0.05, 0.3)},
-    "V": {"jaw": (0.14, 0.9), "smile": (0.05, 0.3)},
-    "T": {"jaw": (0.15, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.06, 0.2)},
-    "D": {"jaw": (0.16, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.06, 0.2)},
-    "N": {"jaw": (0.17, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.05, 0.2)},
-    "L": {"jaw": (0.24, 0.6), "lowerDown": (0.16, 0.4), "tongue": (0.07, 0.8)},
-    "TH": {"jaw": (0.18, 0.9), "lowerDown": (0.18, 0.6), "upperUp": (0.08, 0.5), "tongue": (0.28, 1.0)},
-    "DH": {"jaw": (0.18, 0.8), "lowerDown": (0.16, 0.5), "upperUp": (0.06, 0.4), "tongue": (0.22, 1.0)},
-    "S": {"jaw": (0.07, 1.0), "smile": (0.16, 0.5), "stretch": (0.26, 0.8),
-          "lowerDown": (0.22, 0.6), "upperUp": (0.10, 0.5)},
-    "Z": {"jaw": (0.08, 1.0), "smile": (0.15, 0.5), "stretch": (0.24, 0.8),
-          "lowerDown": (0.22, 0.6), "upperUp": (0.10, 0.5)},
-    "SH": {"jaw": (0.09, 1.0), "funnel": (0.55, 1.0), "pucker": (0.26, 1.0), "smile": (0.0, 0.8),
-           "stretch": (0.0, 0.8), "lowerDown": (0.14, 0.5), "upperUp": (0.08, 0.5)},
-    "R": {"jaw": (0.16, 0.7), "funnel": (0.34, 0.8), "pucker": (0.34, 0.8), "smile": (0.0, 0.4),
-          "lowerDown": (0.10, 0.4)},
-    "W": {"jaw": (0.10, 0.9), "funnel": (0.30, 1.0), "pucker": (0.84, 1.0), "smile": (0.0, 0.9),
-          "stretch": (0.0, 0.9), "lowerDown": (0.0, 0.8), "upperUp": (0.0, 0.8)},
-    "Y": {"jaw": (0.14, 0.7), "smile": (0.26, 0.6), "stretch": (0.18, 0.6), "lowerDown": (0.18, 0.4)},
-    "K": {"jaw": (0.22, 0.35), "lowerDown": (0.14, 0.2)},
-    "G": {"jaw": (0.22, 0.35), "lowerDown": (0.14, 0.2)},
-    "NG": {"jaw": (0.22, 0.40), "lowerDown": (0.14, 0.2)},
-    "HH": {"jaw": (0.28, 0.15)},
-}  # fmt: skip
-TARGETS["CH"] = TARGETS["JH"] = TARGETS["ZH"] = TARGETS["SH"]
-
-# Where in the vowel (0 start, 1 end) which target is reached. The open half holds the middle.
-_GLIDE_I = {"jaw": (0.22, 0.8), "smile": (0.28, 0.8), "stretch": (0.18, 0.8), "lowerDown": (0.20, 0.5)}
-_GLIDE_U = {"jaw": (0.20, 0.8), "funnel": (0.34, 0.9), "pucker": (0.58, 0.9), "smile": (0.0, 0.7)}
-_OW = {"jaw": (0.42, 0.9), "funnel": (0.46, 0.9), "pucker": (0.34, 0.9), "smile": (0.0, 0.7),
-       "stretch": (0.0, 0.7), "lowerDown": (0.12, 0.5)}  # fmt: skip
-_EY = {**TARGETS["EH"], "jaw": (0.48, 0.9), "smile": (0.20, 0.7)}
-DIPHTHONGS: dict[str, tuple[tuple[float, dict], ...]] = {
-    "AW": ((0.42, TARGETS["AA"]), (0.95, _GLIDE_U)),
-    "AY": ((0.42, TARGETS["AA"]), (0.95, _GLIDE_I)),
-    "EY": ((0.35, _EY), (0.90, _GLIDE_I)),
-    "OW": ((0.35, _OW), (0.90, _GLIDE_U)),
-    "OY": ((0.35, TARGETS["AO"]), (0.92, _GLIDE_I)),
-}
-
-# Time constants in seconds of a dominance function before and after a target: the jaw is heavy,
-# rounding starts early (forward coarticulation) and both let go a little faster than they start.
-_BEFORE = dict.fromkeys(CONTROLS, 0.055) | {"funnel": 0.100, "pucker": 0.100}
-_AFTER = dict.fromkeys(CONTROLS, 0.050) | {"funnel": 0.065, "pucker": 0.065}
-
-BILABIALS = frozenset("P B M".split())
-LABIODENTALS = frozenset("F V".split())
-SIBILANTS = frozenset("S Z SH ZH CH JH".split())
-ROUNDED = frozenset("W UW".split())
-
 CLOSURE_HALF_WIDTH = 0.036
 """Lips stay closed at least this long (s) on both sides of a bilabial's middle: more than a frame,
 so that the frames next to the middle on both sides are closed however sampling falls."""
+
+BREATH_PAUSE = 0.55
+"""A pause from this length (s) on is used to breathe in before the next phrase."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +63,15 @@ class Style:
     sway: float  # head, factor on the amplitude
     sway_hertz: float
     nod: float
+    upper_lip: float  # factor on the upper lip's raise: how much of the teeth shows
+    undershoot: float  # factor on the time a vowel needs to reach its target
+    phrase_smile: float  # coefficient that a phrase ends with; below 0 the speaker does not smile
+    breath: float  # how far the lips part to breathe in, factor
+    blink_seconds: float  # factor on a blink's duration
+    flutter: float  # share of blinks that come in pairs
+    saccades: float  # factor on how often the eyes move on
+    tilt: float  # rest of the head's roll in radians
+    chin: float  # rest of the head's pitch in radians
 
 
 _STYLE_RANGES = {
@@ -139,6 +80,9 @@ _STYLE_RANGES = {
     "mouth_shift": (-0.06, 0.06), "brow_activity": (0.75, 1.45), "brow_rest": (-0.10, 0.14),
     "brow_skew": (-0.45, 0.45), "blinks_per_minute": (10.0, 25.0), "squint": (0.0, 0.12),
     "gaze": (0.7, 1.4), "sway": (0.6, 1.6), "sway_hertz": (0.15, 0.45), "nod": (0.5, 1.6),
+    "upper_lip": (0.55, 1.55), "undershoot": (0.75, 1.35), "phrase_smile": (-0.10, 0.16),
+    "breath": (0.7, 1.3), "blink_seconds": (0.85, 1.35), "flutter": (0.0, 0.25),
+    "saccades": (0.65, 1.5), "tilt": (-0.06, 0.06), "chin": (-0.05, 0.06),
 }  # fmt: skip
 
 
@@ -157,7 +101,8 @@ def speaker_style(speaker: str) -> Style:
 NEUTRAL_STYLE = Style(
     jaw=1.0, lips=1.0, rounding=1.0, spread=1.0, asymmetry=0.0, smile=0.0, press=1.0, lead=1.0,
     mouth_shift=0.0, brow_activity=1.0, brow_rest=0.0, brow_skew=0.0, blinks_per_minute=16.0,
-    squint=0.0, gaze=1.0, sway=1.0, sway_hertz=0.3, nod=1.0,
+    squint=0.0, gaze=1.0, sway=1.0, sway_hertz=0.3, nod=1.0, upper_lip=1.0, undershoot=1.0,
+    phrase_smile=0.0, breath=1.0, blink_seconds=1.0, flutter=0.1, saccades=1.0, tilt=0.0, chin=0.0,
 )  # fmt: skip
 
 
@@ -206,29 +151,34 @@ def _activation(times: np.ndarray, spans: list[tuple[float, float, float, float]
 
 
 def _gestures(phones: list[Phone], stress: np.ndarray, style: Style):
-    """(centre, half plateau, {control: (value, dominance)}) of every target, in time order."""
-    for phone, accent in zip(phones, stress, strict=True):
+    """(phone, centre, half plateau, {control: (value, dominance)}) of every target, in time order."""
+    for k, phone in enumerate(phones):
         duration = phone.end - phone.start
         if phone.label == SILENCE:
             rest = dict.fromkeys(CONTROLS, (0.0, 1.0)) | {"pucker": (0.0, 0.6)}
-            yield phone.middle, max(0.0, 0.5 * duration - 0.05), rest
+            yield phone, phone.middle, max(0.0, 0.5 * duration - 0.05), rest
             continue
-        gain = 1.0
+        gain = shape = 1.0
         if phone.label in VOWELS:
             # Undershoot (Lindblom 1963): a short vowel does not reach its target. The time constant
             # of 40 ms makes 78 % of a 60 ms vowel and 95 % of a 120 ms one; accent is loudness and
-            # length, +-1.5 standard deviations give +-24 % of jaw.
-            gain = (1.0 - np.exp(-duration / 0.040)) * (1.0 + 0.16 * accent)
+            # length, +-1.5 standard deviations give +-24 % of jaw. Lip shape gives way half as far.
+            made = 1.0 - np.exp(-duration / (0.040 * style.undershoot))
+            gain, shape = made * (1.0 + 0.16 * stress[k]), 0.5 + 0.5 * made
+        else:
+            # A consonant opens with the syllable that it stands in.
+            gain = 1.0 + 0.08 * max(stress[max(0, k - 1) : k + 2], key=abs)
         parts = DIPHTHONGS.get(phone.label) or ((0.5, TARGETS[phone.label]),)
+        factor = dict.fromkeys(("jaw", "lowerDown", "upperUp"), gain) | {"tongue": 1.0}
         for place, target in parts:
-            target = dict(target)
-            value, dominance = target["jaw"]
-            target["jaw"] = (value * gain, dominance)
-            if phone.label in VOWELS:
-                for name in ("lowerDown", "upperUp"):
-                    if name in target:
-                        target[name] = (target[name][0] * gain, target[name][1])
-            yield phone.start + place * duration, 0.30 * duration / len(parts), target
+            scaled = {name: (v * factor.get(name, shape), weight) for name, (v, weight) in target.items()}
+            yield phone, phone.start + place * duration, 0.30 * duration / len(parts), scaled
+
+
+@functools.cache
+def _reaches(phone: str) -> np.ndarray:
+    """Time constants (2, len(CONTROLS)) in seconds before and after the phone's targets."""
+    return np.array([reach(phone, control) for control in CONTROLS]).T
 
 
 def blend_targets(
@@ -237,17 +187,17 @@ def blend_targets(
     """Weighted mean of the phones' targets by their dominance functions; (T, len(CONTROLS)).
 
     Cohen and Massaro (1993): F(t) = sum_s D_s(t) T_s / sum_s D_s(t), D = a exp(-(|t - t_s| / r)^c);
-    here |t - t_s| counts from the edge of a plateau and c = 1.5, smoother at the top than their 1.
+    here |t - t_s| counts from the edge of a plateau, c = 1.5 is smoother at the top than their 1, and
+    r depends on the phone and the control (training.visemes.reach).
     """
     numerator = np.zeros((len(times), len(CONTROLS)))
     denominator = np.full((len(times), len(CONTROLS)), 1e-9)
-    before = np.array([_BEFORE[name] for name in CONTROLS]) * style.lead
-    after = np.array([_AFTER[name] for name in CONTROLS])
-    for centre, plateau, target in _gestures(phones, stress, style):
+    for phone, centre, plateau, target in _gestures(phones, stress, style):
+        before, after = _reaches(phone.label)
         first, last = np.searchsorted(times, [centre - plateau - 0.7, centre + plateau + 0.5])
         offset = times[first:last, None] - centre
         distance = np.maximum(np.abs(offset) - plateau, 0.0)
-        shape = np.exp(-((distance / np.where(offset < 0, before, after)) ** 1.5))
+        shape = np.exp(-((distance / np.where(offset < 0, before * style.lead, after)) ** 1.5))
         columns = [CONTROLS.index(name) for name in target]
         value, dominance = np.array(list(target.values())).T
         weight = dominance * shape[:, columns]
@@ -277,14 +227,46 @@ def lips(
     # 18 ms is a low pass at 7 Hz, above the 4 to 6 Hz of syllables and below jitter.
     blended = gaussian_filter1d(blended, 0.018 * RATE, axis=0, mode="nearest")
     control = dict(zip(CONTROLS, blended.T, strict=True))
-    control = _constrain(control, phones, times, style)
+    control = _constrain(control, phones, times, style, breaths(phones, samples))
     curves = _to_arkit(control, style)
     at = np.arange(frames) / fps
     return np.stack([np.interp(at, times, c) for c in curves.T], axis=1).astype(np.float32)
 
 
+def breaths(phones: list[Phone], samples: np.ndarray | None) -> list[tuple[float, float]]:
+    """(end in seconds, jawOpen) of every pause that is long enough to breathe in before the next phrase.
+
+    The lips part by 3 % where nothing is heard, and by up to 5 % where the pause's last half second
+    is up to 12 dB above its quiet part, as a drawn breath is.
+    """
+    found = []
+    level = level_db(samples) if samples is not None and len(samples) else np.zeros(0)
+    for phone in phones[:-1]:
+        if phone.label != SILENCE or phone.end - phone.start < BREATH_PAUSE:
+            continue
+        quiet = level[int(phone.start * 100) : int(phone.end * 100) - 5]
+        late = quiet[-45:]
+        audible = np.percentile(late, 90) - np.percentile(quiet, 10) if len(late) else 0.0
+        found.append((phone.end, 0.030 + 0.020 * float(np.clip((audible - 3.0) / 9.0, 0.0, 1.0))))
+    return found
+
+
+def _phrase_ends(phones: list[Phone], times: np.ndarray) -> np.ndarray:
+    """1 from a phrase's last quarter of a second into the pause after it, smooth; (T,)."""
+    spans = []
+    for k, phone in enumerate(phones):
+        pause = phone.end - phone.start
+        if phone.label == SILENCE and k and (pause > 0.35 or k == len(phones) - 1):
+            spans.append((phone.start - 0.15, phone.start + min(0.4, 0.4 * pause), 0.30, 0.45))
+    return _activation(times, spans)
+
+
 def _constrain(
-    control: dict[str, np.ndarray], phones: list[Phone], times: np.ndarray, style: Style
+    control: dict[str, np.ndarray],
+    phones: list[Phone],
+    times: np.ndarray,
+    style: Style,
+    breathing: list[tuple[float, float]],
 ) -> dict[str, np.ndarray]:
     """Imposes the hard constraints and applies the style's gains; adds close, press, …."""
     spans: dict[str, list] = {k: [] for k in ("stop", "nasal", "teeth", "sibilant", "round", "rest")}
@@ -304,12 +286,12 @@ def _constrain(
             spans["sibilant"].append((phone.middle - hold, phone.middle + hold, 0.065, 0.065))
         elif phone.label in ROUNDED:
             hold = max(0.4 * half, 0.030)
-            spans["round"].append((phone.middle - hold, phone.middle + hold, 0.110, 0.080))
+            spans["round"].append((phone.middle - hold, phone.middle + hold, 0.090, 0.060))
         elif phone.label == SILENCE and (half > 0.03 or i in (0, len(phones) - 1)):
-            # At rest 90 ms into a pause, opening from 50 ms before the next sound; a shorter pause
+            # At rest 80 ms into a pause, opening from 50 ms before the next sound; a shorter pause
             # is shared between the two ramps, and one below 60 ms leaves the mouth as it is. Before
             # the first and after the last sound the mouth is at rest.
-            start = -1.0 if i == 0 else phone.start + min(0.090, 1.1 * half)
+            start = -1.0 if i == 0 else phone.start + min(0.080, 1.0 * half)
             end = times[-1] + 1.0 if i == len(phones) - 1 else phone.end - min(0.050, 0.8 * half)
             spans["rest"].append((start, max(start, end), 0.120, 0.090))
     active = {k: _activation(times, v) for k, v in spans.items()}
@@ -318,23 +300,28 @@ def _constrain(
 
     out = dict(control)
     jaw = np.maximum(control["jaw"], 0.0) * style.jaw
-    for activation, limit in ((active["sibilant"], 0.12), (teeth, 0.16), (closed, 0.16)):
+    for activation, limit in ((active["sibilant"], 0.09), (teeth, 0.16), (closed, 0.16)):
         jaw = jaw + activation * (np.minimum(jaw, limit) - jaw)
     jaw = jaw * (1.0 - rest)
+    for end, opening in breathing:
+        part = style.breath * opening * window(times, end - 0.22, end - 0.14, 0.11, 0.10)
+        jaw = jaw + part * rest
     out["jaw"] = jaw
 
     lifted = (1.0 - closed) * (1.0 - rest)
     for name in ("lowerDown", "upperUp"):
         out[name] = control[name] * style.lips * lifted
+    out["upperUp"] *= style.upper_lip
     out["lowerDown"] *= 1.0 - teeth
     out["upperUp"] += 0.20 * style.lips * teeth * lifted
     out["funnel"] = control["funnel"] * style.rounding * lifted * (1.0 - 0.8 * teeth)
     pucker = control["pucker"] + active["round"] * (np.maximum(control["pucker"], 0.68) - control["pucker"])
-    out["pucker"] = pucker * style.rounding * (1.0 - 0.45 * closed) * (1.0 - 0.85 * rest)
+    out["pucker"] = pucker * style.rounding * (1.0 - 0.25 * closed) * (1.0 - 0.85 * rest * (1.0 - active["round"]))
     unrounded = 1.0 - np.clip(out["pucker"], 0.0, 1.0)
     for name in ("smile", "stretch"):
         out[name] = control[name] * style.spread * unrounded * (1.0 - rest) * (1.0 - 0.5 * closed)
-    out["smile"] = out["smile"] + style.smile * unrounded
+    smile = style.smile + max(style.phrase_smile, 0.0) * _phrase_ends(phones, times)
+    out["smile"] = out["smile"] + smile * unrounded
     # mouthClose counters the jaw: a share of 1 means lips that touch at any opening of the jaw.
     share = 1.0 - (1.0 - closed) * (1.0 - 0.55 * teeth)
     out["close"] = share * out["jaw"]
@@ -387,16 +374,43 @@ def _to_arkit(control: dict[str, np.ndarray], style: Style) -> np.ndarray:
     return curves
 
 
-def closure_violations(
-    coefficients: np.ndarray, phones: list[Phone], fps: float = FPS, limit: float = 0.03
-) -> list[tuple[Phone, float]]:
-    """Bilabials whose nearest frame leaves the lips open: (phone, jawOpen - mouthClose there)."""
+def violations(
+    coefficients: np.ndarray, phones: list[Phone], fps: float = FPS
+) -> list[tuple[str, Phone, float]]:
+    """Where sampled motion (T, 52) breaks a hard constraint: (kind, phone, by how much).
+
+    Read at the frame nearest to the phone's middle: "closure" (P B M: lips apart or lifted by more
+    than 0.03), "teeth" (F V: lower lip not rolled in to 0.3, or jaw above 0.2), "rounding" (W UW:
+    mouthPucker + mouthFunnel below 0.35), "sibilant" (S Z SH ZH CH JH: jaw above 0.15). "rest": jaw above 0.02 or lips
+    lifted inside a pause of 0.4 s or longer, but for a breath before speech, for which 0.08 is allowed.
+    """
     found = []
-    for phone in phones:
-        frame = min(int(round(phone.middle * fps)), len(coefficients) - 1)
-        row = coefficients[frame]
-        opening = float(row[ARKIT_INDEX["jawOpen"]] - row[ARKIT_INDEX["mouthClose"]])
-        lifted = max(row[ARKIT_INDEX[n]] for n in ("mouthLowerDownLeft", "mouthUpperUpLeft", "mouthFunnel"))
-        if phone.label in BILABIALS and max(opening, float(lifted)) > limit:
-            found.append((phone, opening))
+    jaw, close, roll = (coefficients[:, ARKIT_INDEX[n]] for n in ("jawOpen", "mouthClose", "mouthRollLower"))
+    lifting = [ARKIT_INDEX[n] for n in ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+                                        "mouthUpperUpRight", "mouthFunnel")]  # fmt: skip
+    lifted = coefficients[:, lifting].max(axis=1)
+    rounding = coefficients[:, ARKIT_INDEX["mouthPucker"]] + coefficients[:, ARKIT_INDEX["mouthFunnel"]]
+
+    for number, phone in enumerate(phones):
+        k = min(int(round(phone.middle * fps)), len(coefficients) - 1)
+        if phone.label in BILABIALS:
+            checks = [("closure", max(jaw[k] - close[k], lifted[k]) - 0.03)]
+        elif phone.label in LABIODENTALS:
+            checks = [("teeth", max(0.3 - roll[k], jaw[k] - 0.2))]
+        elif phone.label in SIBILANTS:
+            checks = [("sibilant", jaw[k] - 0.15)]
+        elif phone.label == SILENCE and phone.end - phone.start >= 0.4:
+            first = 0.0 if number == 0 else phone.start + 0.12
+            last = phone.end if number == len(phones) - 1 else phone.end - 0.17
+            breath = phone.end - (0.45 if number < len(phones) - 1 else 0.0)
+            times = np.arange(len(coefficients)) / fps
+            inside = (times >= first) & (times <= last)
+            limit = np.where(times < breath, 0.02, 0.08)
+            excess = np.maximum(jaw - limit, lifted - 0.02)[inside]
+            checks = [("rest", excess.max(initial=-1.0))]
+        else:
+            checks = []
+        if phone.label in ROUNDED:
+            checks.append(("rounding", 0.35 - rounding[k]))
+        found += [(kind, phone, float(excess)) for kind, excess in checks if excess > 0.0]
     return found

@@ -175,7 +175,7 @@ def build(job: tuple[Recording, str, str, int, int]) -> dict:
             beat.link(folder / f"{stems[0]}.wav", wav)
             beat.link(folder / f"{stems[0]}.TextGrid", grid)
         motion = perform(phones, samples, frames, style, (seed, recording.base, number), beats)
-        violations += len(articulation.closure_violations(motion.coefficients, phones))
+        violations += len(articulation.violations(motion.coefficients, phones))
         beat.write_motion(motion, folder / f"{stem}.json")
     entry = {
         "speaker": recording.speaker,

@@ -1,7 +1,7 @@
 """Expression: what speech does not determine. Blinks, brows, gaze, squint and the head.
 
 Every call with another seed draws another performance of the same utterance. Brow raises and nods
-lean on pitch and energy accents, blinks on pauses, but none of them has to come.
+lean on pitch and energy accents, blinks on the ends of phrases, but none of them has to come.
 """
 
 from __future__ import annotations
@@ -22,13 +22,27 @@ GAZE_RANGE = np.radians(30.0)
 """Rotation of the eyes at which an eyeLook coefficient is 1."""
 
 
-def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Times (n,) in seconds and fundamental frequency (n,) in Hz, 0 where unvoiced (WORLD's DIO)."""
-    import pyworld
+PITCH_RATE, PITCH_HOP = 8000, 160
+"""pYIN works on 8 kHz and a value every 20 ms: a hundredth of the sound's duration on one core, where
+16 kHz and 10 ms take seven times as long, and a vowel of 60 ms still has three values."""
 
-    signal = np.ascontiguousarray(samples, dtype=np.float64)
-    f0, times = pyworld.dio(signal, SAMPLE_RATE, f0_floor=65.0, f0_ceil=420.0, frame_period=10.0)
-    return times, pyworld.stonemask(signal, f0, times, SAMPLE_RATE)
+
+def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times (n,) in seconds and fundamental frequency (n,) in Hz, 0 where unvoiced.
+
+    pYIN (Mauch and Dixon, 2014) by librosa, between 65 and 420 Hz in steps of a fifth of a semitone.
+    """
+    import librosa
+    import soxr
+
+    signal = soxr.resample(np.asarray(samples, np.float32), SAMPLE_RATE, PITCH_RATE)
+    if len(signal) == 0 or not np.any(signal):
+        return np.zeros(1), np.zeros(1)
+    f0, voiced, _ = librosa.pyin(
+        signal, fmin=65.0, fmax=420.0, sr=PITCH_RATE, frame_length=512, hop_length=PITCH_HOP,
+        resolution=0.2, fill_na=0.0,
+    )  # fmt: skip
+    return np.arange(len(f0)) * PITCH_HOP / PITCH_RATE, np.where(voiced, f0, 0.0)
 
 
 def accents(phones: list[Phone], samples: np.ndarray) -> list[tuple[float, float]]:
@@ -42,7 +56,7 @@ def accents(phones: list[Phone], samples: np.ndarray) -> list[tuple[float, float
     for i in vowels:
         inside = f0[np.searchsorted(times, phones[i].start) : np.searchsorted(times, phones[i].end)]
         voiced = inside[inside > 0]
-        semitones[i] = 12 * np.log2(np.max(voiced) / 100.0) if len(voiced) > 2 else np.nan
+        semitones[i] = 12 * np.log2(np.max(voiced) / 100.0) if len(voiced) else np.nan
     pitch = semitones[vowels]
     spread = max(float(np.nanstd(pitch)), 1.0) if np.isfinite(pitch).any() else 1.0
     middle = float(np.nanmedian(pitch)) if np.isfinite(pitch).any() else 0.0
@@ -67,20 +81,25 @@ def smooth_noise(random: np.random.Generator, count: int, hertz: float) -> np.nd
 
 def _blinks(random, times, phones, style: Style) -> tuple[np.ndarray, np.ndarray]:
     """Lid closure (T,) of the left and the right eye."""
-    mean = 60.0 / style.blinks_per_minute
+    mean = 60.0 / style.blinks_per_minute * (1.0 + style.flutter)
     pauses = [p.start + 0.1 for p in phones if p.label == SILENCE and p.end - p.start > 0.15]
     left, right = np.zeros_like(times), np.zeros_like(times)
     # Intervals between blinks are skewed; a gamma of shape 2 keeps them from coming in pairs.
     time = random.uniform(0.0, 0.8 * mean)
     while time < times[-1]:
-        near = [p for p in pauses if abs(p - time) < 0.7]
-        at = near[0] + random.normal(0.0, 0.05) if near and random.random() < 0.6 else time
-        slow = random.uniform(0.85, 1.2)
-        peak = random.uniform(0.86, 1.0)
-        shape = window(times, at, at + BLINK_HOLD, BLINK_CLOSE * slow, BLINK_OPEN * slow)
-        left = np.maximum(left, peak * shape)
-        right = np.maximum(right, peak * random.uniform(0.95, 1.0) * shape)
-        time = max(time, at) + 0.35 + random.gamma(2.0, 0.5 * max(mean - 0.35, 0.2))
+        # Blinks wait for, or come early at, the end of a phrase.
+        near = [p for p in pauses if abs(p - time) < 0.9]
+        at = near[0] + random.normal(0.0, 0.05) if near and random.random() < 0.7 else time
+        # A flutter: the lids come down again as soon as they are up.
+        for _ in range(2 if random.random() < style.flutter else 1):
+            slow = style.blink_seconds * random.uniform(0.85, 1.15)
+            peak = random.uniform(0.86, 1.0)
+            hold = BLINK_HOLD * max(slow, 1.0)
+            shape = peak * window(times, at, at + hold, BLINK_CLOSE * slow, BLINK_OPEN * slow)
+            left = np.maximum(left, shape)
+            right = np.maximum(right, random.uniform(0.95, 1.0) * shape)
+            last, at = at, at + hold + (BLINK_OPEN + BLINK_CLOSE) * slow + random.uniform(0.0, 0.12)
+        time = max(time, last) + 0.35 + random.gamma(2.0, 0.5 * max(mean - 0.35, 0.2))
     return left, right
 
 
@@ -129,30 +148,30 @@ def _brows(random, times, beats, style: Style) -> dict[str, np.ndarray]:
     }
 
 
-def _gaze(random, times, head: np.ndarray, style: Style) -> tuple[np.ndarray, np.ndarray]:
-    """Eye rotation to the face's own left and upwards (T,) in radians, relative to the head."""
+def _gaze(random, times, style: Style) -> tuple[np.ndarray, np.ndarray]:
+    """Where the eyes look, to the face's own left and upwards (T,) in radians in space: fixations on
+    the listener and away from it, joined by saccades."""
     horizontal, vertical = np.zeros_like(times), np.zeros_like(times)
     time, x, y = 0.0, 0.0, 0.0
     while time < times[-1]:
         away = random.random() < 0.42
         spread = style.gaze * (0.22 if away else 0.035)
         new_x, new_y = random.normal(0.0, spread), random.normal(-0.01, 0.6 * spread)
-        # A saccade takes about 20 ms and 2 ms a degree more (the main sequence).
-        duration = 0.03 + 0.115 * np.hypot(new_x - x, new_y - y)
+        # The main sequence: 21 ms and 2.2 ms a degree more (Carpenter, Movements of the Eyes, 1988).
+        duration = 0.021 + 0.126 * np.hypot(new_x - x, new_y - y)
         step = 0.5 - 0.5 * np.cos(np.pi * np.clip((times - time) / duration, 0.0, 1.0))
         horizontal += (new_x - x) * step
         vertical += (new_y - y) * step
         x, y = new_x, new_y
-        time += duration + random.exponential(0.7 if away else 1.3) + 0.18
-    # The vestibulo-ocular reflex holds the eyes on what they look at while the head moves.
-    return horizontal - 0.8 * head[:, 0], vertical + 0.8 * head[:, 1]
+        time += duration + (random.exponential(0.7 if away else 1.3) + 0.18) / style.saccades
+    return horizontal, vertical
 
 
-def _head(random, times, phones, beats, style: Style) -> np.ndarray:
-    """Yaw, pitch, roll (T, 3) in radians: posture, sway and nods on accents."""
+def _head(random, times, phones, beats, gaze, style: Style) -> np.ndarray:
+    """Yaw, pitch, roll (T, 3) in radians: posture, sway, nods on accents, a share of where the eyes look."""
     count = len(times)
     head = np.zeros((count, 3))
-    for axis, (posture, sway) in enumerate(((0.050, 0.055), (0.030, 0.035), (0.028, 0.026))):
+    for axis, (posture, sway) in enumerate(((0.050, 0.055), (0.030, 0.035), (0.022, 0.026))):
         head[:, axis] = style.sway * (
             posture * smooth_noise(random, count, 0.08)
             + sway * smooth_noise(random, count, style.sway_hertz)
@@ -163,6 +182,13 @@ def _head(random, times, phones, beats, style: Style) -> np.ndarray:
         if phone.label == SILENCE and phone.end - phone.start > 0.25:
             talking -= 0.5 * window(times, phone.start + 0.2, phone.end - 0.1, 0.2, 0.2)
     head += (head - head.mean(axis=0)) * 0.3 * gaussian_filter1d(talking - 1.0, 0.2 * RATE)[:, None]
+    head[:, 1] += style.chin
+    head[:, 2] += style.tilt
+    # The head goes a fifth of the way that the eyes went, a fifth of a second later.
+    late = round(0.2 * RATE)
+    for axis, angle in ((0, gaze[0]), (1, -gaze[1])):
+        follow = gaussian_filter1d(angle, 0.12 * RATE, mode="nearest")
+        head[:, axis] += 0.2 * np.concatenate([np.full(late, follow[0]), follow])[:count]
     for time, strength in beats:
         if random.random() < 0.2 + 0.55 * strength:
             size = style.nod * random.uniform(0.02, 0.06) * (0.4 + 0.8 * strength)
@@ -195,10 +221,12 @@ def perform(
     random = generator("expression", *seed)
     count = int(np.ceil(frames / fps * RATE)) + 2
     times = np.arange(count) / RATE
-    head = _head(random, times, phones, beats, style)
+    gaze = _gaze(random, times, style)
+    head = _head(random, times, phones, beats, gaze, style)
     brows = _brows(random, times, beats, style)
     blink_left, blink_right = _blinks(random, times, phones, style)
-    horizontal, vertical = _gaze(random, times, head, style)
+    # The vestibulo-ocular reflex holds the eyes on what they look at while the head moves.
+    horizontal, vertical = gaze[0] - 0.9 * head[:, 0], gaze[1] + 0.9 * head[:, 1]
     frown = brows.pop("frown")
     wide = brows.pop("eyeWide")
     squint = style.squint + 0.07 * np.abs(smooth_noise(random, count, 0.2)) + 0.30 * frown

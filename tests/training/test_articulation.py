@@ -12,9 +12,9 @@ from training.articulation import (
     NEUTRAL_STYLE,
     TARGETS,
     Style,
-    closure_violations,
     lips,
     speaker_style,
+    violations,
     window,
 )
 from training.expression import accents, perform, smooth_noise
@@ -73,7 +73,7 @@ def test_lips_meet_at_every_bilabial_whatever_its_length_and_neighbours(rng):
     for trial in range(30):
         phones = random_phones(rng)
         coefficients = curves(phones, speaker_style(f"speaker {trial}"))
-        assert closure_violations(coefficients, phones, limit=0.02) == []
+        assert violations(coefficients, phones) == []
         for phone in phones:
             if phone.label not in BILABIALS:
                 continue
@@ -86,12 +86,17 @@ def test_lips_meet_at_every_bilabial_whatever_its_length_and_neighbours(rng):
     assert bilabials > 60
 
 
-def test_the_check_of_closures_finds_an_open_mouth():
-    phones = spell("AA M AA")
-    open_mouth = curves(spell("AA AA AA"))
-    found = closure_violations(open_mouth, phones)
-    assert [phone.label for phone, _ in found] == ["M"]
-    assert found[0][1] > 0.2
+def test_the_check_of_constraints_finds_every_kind_of_violation():
+    """A mouth that says AA through every sound, and rests through none."""
+    phones = spell("AA M AA F AA W AA SH AA SIL*6 AA", seconds=0.1)
+    open_mouth = curves(spell("AA M AA F AA W AA SH AA AA*6 AA", seconds=0.1))
+    assert violations(curves(phones), phones) == []
+    open_mouth[:] = open_mouth[round(0.45 * FPS)]
+    found = violations(open_mouth, phones)
+    assert {(kind, phone.label) for kind, phone, _ in found} == {
+        ("closure", "M"), ("teeth", "F"), ("rounding", "W"), ("sibilant", "SH"), ("rest", SILENCE),
+    }  # fmt: skip
+    assert all(excess > 0.1 for _, _, excess in found)
 
 
 def test_open_vowels_open_far_and_bilabials_between_them_close():
