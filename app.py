@@ -80,7 +80,10 @@ def heading(number: int, text: str) -> gr.HTML:
 
 
 def identity_card(match: Match, shown: int = 5) -> str:
-    """HTML of the identity that speaks and of the `shown` most similar ones, with similarities."""
+    """HTML of the identity that speaks and of the `shown` most similar ones, with similarities; of a model
+    without identities nothing."""
+    if not match.ranking:
+        return ""
     rows = "".join(
         f'<div class="row{" chosen" if name == match.name else ""}"><span>{html.escape(name)}</span>'
         f'<span class="track"><div class="bar" style="width:{100 * max(0.0, similarity):.0f}%"></div></span>'

@@ -32,6 +32,10 @@ class Match:
     ranking: list[tuple[str, float]] = field(default_factory=list)
 
 
+NO_MATCH = Match("none", 0.0)
+"""What a model without identities finds for every voice."""
+
+
 class IdentityLibrary(nn.Module):
     """K identity embeddings and the encoder that makes them comparable with voices.
 

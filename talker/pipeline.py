@@ -13,7 +13,8 @@ from talker.checkpoints import load_config
 from talker.encoders import SpeechEncoder
 from talker.errors import TalkerError
 from talker.identity import Match
-from talker.models.diffusiontalker import DiffusionTalker
+from talker.models import DENOISERS
+from talker.models.motion_model import MotionModel
 from talker.motion import FPS
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.takes import Takes
@@ -21,9 +22,6 @@ from talker.windows import windowed
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """Where the embedded checkpoints lie."""
-
-DENOISERS = {"diffusiontalker": DiffusionTalker}
-"""Denoisers by the model_type of a checkpoint's config.json."""
 
 MAX_TAKES = 16
 """Most takes of one utterance: all of them are one batch."""
@@ -53,13 +51,13 @@ def _checkpoint_folder(model: str | Path) -> Path:
 
 
 class Talker:
-    """A loaded model with its speech encoder and identity library.
+    """A loaded model with its speech encoder and, unless it was trained without, its identity library.
 
-    identities      : names of the library
+    identities      : names of the library, none for a model without one
     seconds_to_load : what loading took
     """
 
-    def __init__(self, denoiser: DiffusionTalker, encoder: SpeechEncoder, name: str, device: torch.device):
+    def __init__(self, denoiser: MotionModel, encoder: SpeechEncoder, name: str, device: torch.device):
         self.denoiser = denoiser
         self.encoder = encoder
         self.name = name
@@ -93,7 +91,7 @@ class Talker:
     @property
     def identities(self) -> list[str]:
         """Names in the identity library."""
-        return list(self.denoiser.library.names)
+        return list(self.denoiser.library.names) if self.denoiser.library else []
 
     @property
     def max_steps(self) -> int:
@@ -101,9 +99,9 @@ class Talker:
         return self.denoiser.schedule.steps
 
     def match(self, speech: Speech) -> Match:
-        """The identities whose voices are most like the speech's."""
+        """The identities whose voices are most like the speech's; NO_MATCH for a model without identities."""
         features = self.encoder.encode(speech, 1)
-        return self.denoiser.library.match(features.voice)
+        return self.denoiser.match(features.voice)
 
     def speak(
         self,
@@ -131,6 +129,8 @@ class Talker:
         if guidance is not None:
             raise TalkerError(f"The model {self.name} was trained without guidance; leave the guidance out.")
         if identity != "auto":
+            if self.denoiser.library is None:
+                raise TalkerError(f"The model {self.name} was trained without identities; leave the identity out.")
             self.denoiser.library.index(identity)
         self.denoiser.schedule.subset(steps)
         report = callback or (lambda stage, fraction: None)
@@ -143,7 +143,7 @@ class Talker:
         seconds["encode"] = time.perf_counter() - start
 
         start = time.perf_counter()
-        match = self.denoiser.library.match(features.voice)
+        match = self.denoiser.match(features.voice)
         if identity != "auto":
             match = Match(identity, dict(match.ranking)[identity], match.ranking)
         report("match", 1.0)

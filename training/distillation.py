@@ -17,14 +17,15 @@ import torch
 from torch import Tensor, nn
 
 from talker.errors import TalkerError
-from talker.models.diffusiontalker import Condition, DiffusionTalker
+from talker.models.diffusiontalker import DiffusionTalker
+from talker.models.motion_model import Condition
 from talker.samplers import Denoiser, ddim_step
 from talker.schedules import Schedule
 from training.dataset import Batch
 from training.losses import (
-    LOSS_WEIGHTS,
     distill_loss,
     identity_embeddings,
+    loss_weights,
     noise_batch,
     teacher_losses,
     total_loss,
@@ -70,7 +71,7 @@ class DistillationObjective(nn.Module):
             )
         self.model = student
         self.teacher = teacher.requires_grad_(False).eval()
-        self.weights = {**LOSS_WEIGHTS, **(weights or {})}
+        self.weights = loss_weights(weights)
 
     def train(self, mode: bool = True) -> "DistillationObjective":
         """Only the student goes into training mode."""
@@ -87,7 +88,7 @@ class DistillationObjective(nn.Module):
             noised.x, noised.step, condition, self.teacher.schedule,
         )  # fmt: skip
         prediction = self.model(noised.x, noised.step, noised.condition).float()
-        losses = teacher_losses(self.model, batch, noised, prediction)
+        losses = teacher_losses(batch, noised, prediction)
         snr = self.model.schedule.snr(noised.step).to(prediction)
         losses["distill"] = distill_loss(prediction, target, snr, batch.weight)
         return total_loss(losses, self.weights)

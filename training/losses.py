@@ -14,7 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from talker.models.diffusiontalker import Condition, DiffusionTalker, lip_channels
+from talker.errors import TalkerError
+from talker.models.motion_model import Condition, MotionModel
+from talker.motion import LIP_REGION
 from training.dataset import Batch
 
 LOSS_WEIGHTS = {"expression": 1.0, "lip": 1.0, "contrast": 0.007, "velocity": 0.5, "distill": 0.1}
@@ -57,41 +59,56 @@ def distill_loss(prediction: Tensor, target: Tensor, snr: Tensor, weight: Tensor
 
 @dataclass(frozen=True)
 class Noised:
-    """A batch taken to random diffusion steps. clean, x : (B, T, C) standardised; step : (B,)."""
+    """A batch taken to random diffusion steps. clean, x : (B, T, C) standardised; step : (B,);
+    logits : (B, K) of the voices over the identities, None for a model without."""
 
     clean: Tensor
     x: Tensor
     step: Tensor
     condition: Condition
-    logits: Tensor
+    logits: Tensor | None
 
 
-def identity_embeddings(model: DiffusionTalker, batch: Batch, logits: Tensor | None = None) -> Tensor:
-    """Embeddings (B, 32) of a batch's speakers; for a speaker outside the library, of its voice's match."""
+def identity_embeddings(model: MotionModel, batch: Batch, logits: Tensor | None = None) -> Tensor | None:
+    """Embeddings (B, 32) of a batch's speakers; for a speaker outside the library, of its voice's match.
+    None for a model without identities."""
+    if model.library is None:
+        return None
     logits = model.library.logits(batch.voice) if logits is None else logits
     return model.library.embeddings[torch.where(batch.speaker >= 0, batch.speaker, logits.argmax(dim=-1))]
 
 
-def noise_batch(model: DiffusionTalker, batch: Batch) -> Noised:
+def noise_batch(model: MotionModel, batch: Batch) -> Noised:
     """Standardise, draw a step per crop uniformly from 1..N, add noise (eq. 1), look up identities."""
     schedule = model.schedule
     step = (batch.uniform * schedule.steps).long().clamp_max(schedule.steps - 1) + 1
     clean = model.standardise(batch.motion)
     with torch.autocast(clean.device.type, enabled=False):
         # Similarities of neighbouring voices differ by less than bfloat16 can tell.
-        logits = model.library.logits(batch.voice)
+        logits = None if model.library is None else model.library.logits(batch.voice)
     condition = Condition(batch.audio, identity_embeddings(model, batch, logits))
     return Noised(clean, schedule.add_noise(clean, step, batch.noise), step, condition, logits)
 
 
-def teacher_losses(model: DiffusionTalker, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
-    """The four losses of eq. 10, unweighted."""
-    return {
+def teacher_losses(batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
+    """The losses of eq. 10, unweighted: four, or three for a model without identities."""
+    losses = {
         "expression": expression_loss(prediction, noised.clean, batch.weight),
-        "lip": lip_loss(prediction, noised.clean, batch.weight, lip_channels(model.config)),
-        "contrast": contrast_loss(noised.logits, batch.speaker),
-        "velocity": velocity_loss(prediction, noised.clean, batch.pair_weight),
+        "lip": lip_loss(prediction, noised.clean, batch.weight, torch.from_numpy(LIP_REGION)),
     }
+    if noised.logits is not None:
+        losses["contrast"] = contrast_loss(noised.logits, batch.speaker)
+    return {**losses, "velocity": velocity_loss(prediction, noised.clean, batch.pair_weight)}
+
+
+def loss_weights(changes: dict[str, float] | None) -> dict[str, float]:
+    """LOSS_WEIGHTS with changes. Raises TalkerError for a loss that does not exist."""
+    unknown = sorted(set(changes or {}) - set(LOSS_WEIGHTS))
+    if unknown:
+        raise TalkerError(
+            f"There is no loss {unknown[0]} as in the recipe's loss_weights; the losses are {', '.join(LOSS_WEIGHTS)}."
+        )
+    return {**LOSS_WEIGHTS, **(changes or {})}
 
 
 def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
@@ -100,14 +117,15 @@ def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str
 
 
 class DiffusionObjective(nn.Module):
-    """Eq. 10 for one batch: what a model trained from data minimises."""
+    """Eq. 10 for one batch: what a model trained from data minimises. A weight of 0 leaves a loss out of the
+    total, but not out of the log."""
 
-    def __init__(self, model: DiffusionTalker, weights: dict[str, float] | None = None):
+    def __init__(self, model: MotionModel, weights: dict[str, float] | None = None):
         super().__init__()
         self.model = model
-        self.weights = {**LOSS_WEIGHTS, **(weights or {})}
+        self.weights = loss_weights(weights)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         noised = noise_batch(self.model, batch)
         prediction = self.model(noised.x, noised.step, noised.condition).float()
-        return total_loss(teacher_losses(self.model, batch, noised, prediction), self.weights)
+        return total_loss(teacher_losses(batch, noised, prediction), self.weights)

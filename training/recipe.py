@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import yaml
 
 from talker.errors import TalkerError
 from talker.identity import TEMPERATURE
+from talker.models import DENOISERS
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -19,9 +22,11 @@ RECIPES = Path(__file__).parent / "recipes"
 class Recipe:
     """Hyper-parameters; the defaults are the paper's (section 4.1) where it names them.
 
+    model            : what is trained: a name of talker.models.DENOISERS
     encoder          : folder or hub id of the frozen speech encoder
     data             : what the figures were trained on, copied into config.json
     diffusion_steps  : N of the linear schedule
+    identity         : condition on the speaker; without it there is no identity library and no contrast loss
     head             : also model the head's three angles
     steps, epochs    : length of the training; one of them is 0
     crop_frames      : shortest and longest crop
@@ -36,9 +41,11 @@ class Recipe:
     """
 
     name: str = "diffusiontalker"
+    model: str = "diffusiontalker"
     encoder: str = "facebook/hubert-base-ls960"
     data: str = "BEAT"
     diffusion_steps: int = 32
+    identity: bool = True
     head: bool = True
     bidirectional: bool = False
     hidden_dim: int = 256
@@ -71,15 +78,18 @@ class Recipe:
     def __post_init__(self):
         if bool(self.steps) == bool(self.epochs):
             raise TalkerError(f"The recipe {self.name} needs either steps or epochs; set one of them.")
+        if self.model not in DENOISERS:
+            raise TalkerError(f"There is no model {self.model} as in the recipe; choose one of {', '.join(DENOISERS)}.")
         if self.precision not in ("fp32", "bf16"):
             raise TalkerError(f"The precision of a recipe is fp32 or bf16, not {self.precision}; correct the recipe.")
         if not 2 <= self.crop_frames[0] <= self.crop_frames[1]:
             raise TalkerError("crop_frames needs the shortest and the longest crop, at least 2 frames; correct the recipe.")
 
     def replace(self, **changes) -> "Recipe":
-        """A copy with these fields changed; setting steps unsets epochs."""
-        if changes.get("steps"):
-            changes.setdefault("epochs", 0)
+        """A copy with these fields changed; setting steps unsets epochs, and the other way round."""
+        for one, other in (("steps", "epochs"), ("epochs", "steps")):
+            if changes.get(one):
+                changes.setdefault(other, 0)
         return dataclasses.replace(self, **changes)
 
     def text(self) -> str:
@@ -106,7 +116,7 @@ class Recipe:
 def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe by its file, or by its name in training/recipes.
 
-    Raises TalkerError when it is missing, not YAML, or holds a field that recipes do not have.
+    Raises TalkerError when it is missing, not YAML, or holds what recipes do not have.
     """
     path = Path(name)
     if not path.is_file() and path.suffix != ".yaml":
@@ -118,14 +128,64 @@ def load_recipe(name: str | Path) -> Recipe:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise TalkerError(f"The recipe {path} is not YAML ({str(error).splitlines()[0]}); correct it.") from None
-    fields = {f.name: f for f in dataclasses.fields(Recipe)}
-    if not isinstance(values, dict) or set(values) - set(fields):
-        unknown = ", ".join(sorted(set(values) - set(fields))) if isinstance(values, dict) else "no fields"
-        raise TalkerError(f"The recipe {path} holds {unknown}; its fields are {', '.join(fields)}.")
-    for key, value in values.items():
-        if isinstance(value, list):
-            values[key] = tuple(value)
-        elif fields[key].type == "float" and isinstance(value, (str, int)) and not isinstance(value, bool):
-            # YAML 1.1 reads 1e-4 as a string.
-            values[key] = float(value)
-    return Recipe(**values)
+    if not isinstance(values, dict):
+        raise TalkerError(f"The recipe {path} holds no fields; write them as YAML, one a line.")
+    return Recipe(**{name: _value(name, value, f"the recipe {path}") for name, value in values.items()})
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, object]:
+    """Fields of a recipe from `KEY=VALUE` words, their values read as YAML.
+
+    A dotted key is one entry of a field that has several: loss_weights.lip=0; it comes back as
+    {"loss_weights": {"lip": 0.0}}. Raises TalkerError for what recipes do not have or cannot hold.
+    """
+    found: dict[str, object] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not key or not equals:
+            raise TalkerError(f"The setting {setting!r} is not KEY=VALUE; write for instance learning_rate=1e-4.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise TalkerError(f"The value of the setting {setting!r} is not YAML; correct it.") from None
+        name, dot, entry = key.partition(".")
+        value = _value(name, {entry: value} if dot else value, f"the setting {setting!r}")
+        found[name] = {**found.get(name, {}), **value} if dot else value
+    return found
+
+
+KIND_WORDS = {
+    str: "a text", bool: "true or false", int: "a whole number", float: "a number",
+    tuple: "a list of as many as it needs", dict: "a number by each name",
+}  # fmt: skip
+"""What a field of this kind holds, in a sentence."""
+
+
+def _value(name: str, value: object, where: str) -> object:
+    """What YAML read for a field, in the field's kind. TalkerError, saying where, for another kind."""
+    kinds = typing.get_type_hints(Recipe)
+    if name not in kinds:
+        raise TalkerError(f"T{where[1:]} holds {name}, which recipes do not have; their fields are {', '.join(kinds)}.")
+    try:
+        return _convert(value, kinds[name])
+    except ValueError:
+        kind = typing.get_origin(kinds[name]) or kinds[name]
+        raise TalkerError(f"A recipe's {name} is {KIND_WORDS[kind]}, not {value!r}; correct {where}.") from None
+
+
+def _convert(value: object, kind: type) -> object:
+    """A value in a kind of field. ValueError when it is not of that kind."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
+        return tuple(_convert(one, part) for one, part in zip(value, kinds, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return {str(key): _convert(one, parts[1]) for key, one in value.items()}
+    # YAML 1.1 reads 1e-4 as a string.
+    if kind is float and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        number = float(value)
+        if math.isfinite(number):
+            return number
+    elif type(value) is kind:
+        return value
+    raise ValueError

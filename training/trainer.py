@@ -34,7 +34,7 @@ from talker.schedules import linear_schedule
 from training.dataset import FeatureCache
 from training.features import feature_caches
 from training.losses import DiffusionObjective
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe, load_recipe, parse_settings
 
 STATE_FILE = "state.safetensors"
 LOG_FILE = "log.jsonl"
@@ -42,17 +42,16 @@ CHECKPOINT_FOLDER = "checkpoint"
 VALIDATION_SEED = 2**31
 
 
-def build_model(recipe: Recipe, train: FeatureCache, diffusion_steps: int | None = None) -> DiffusionTalker:
+def build_model(recipe: Recipe, train: FeatureCache) -> DiffusionTalker:
     """A fresh model for a training split: its speakers as the library, its statistics as buffers."""
     torch.manual_seed(recipe.seed)
-    names = sorted(set(train.speakers))
-    steps = diffusion_steps or recipe.diffusion_steps
+    names = sorted(set(train.speakers)) if recipe.identity else []
     model = DiffusionTalker(
         DiffusionTalkerConfig(
             identities=names,
             audio_dim=train.frames.shape[1],
             voice_dim=train.voices.shape[1],
-            alpha_bars=linear_schedule(steps).alpha_bars.tolist(),
+            alpha_bars=linear_schedule(recipe.diffusion_steps).alpha_bars.tolist(),
             channels=[*ARKIT_NAMES, *HEAD_NAMES] if recipe.head else list(ARKIT_NAMES),
             hidden_dim=recipe.hidden_dim,
             layers=recipe.layers,
@@ -66,7 +65,7 @@ def build_model(recipe: Recipe, train: FeatureCache, diffusion_steps: int | None
     train.set_library(names)
     (mean, std), audio = train.statistics()
     model.set_statistics((mean[: model.channels], std[: model.channels]), audio)
-    if recipe.voice_statistics:
+    if model.library is not None and recipe.voice_statistics:
         model.library.set_voice_statistics(train.voices.numpy(), train.rows[train.owner])
     return model
 
@@ -322,6 +321,9 @@ def add_run_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
     parser.add_argument("--seed", type=int, help="instead of the recipe's")
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="instead of the recipe's")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+                        help="any other field of the recipe, such as hidden_dim=128, identity=false or "
+                        "loss_weights.lip=0; may be given several times")  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process (%(default)s: more "
                         "processes train faster than more threads)")  # fmt: skip
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
@@ -332,10 +334,13 @@ def prepare(args: argparse.Namespace) -> tuple[Recipe, Accelerator, dict[str, Fe
     torch.set_num_threads(args.threads)
     recipe = load_recipe(args.recipe)
     changes = {
-        "steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate,
-        "seed": args.seed, "precision": args.precision, "encoder": args.encoder,
+        "steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate, "seed": args.seed,
+        "precision": args.precision, "encoder": args.encoder, "diffusion_steps": getattr(args, "diffusion_steps", None),
     }  # fmt: skip
-    recipe = recipe.replace(**{key: value for key, value in changes.items() if value is not None})
+    settings = parse_settings(args.settings)
+    if "loss_weights" in settings:
+        settings["loss_weights"] = {**recipe.loss_weights, **settings["loss_weights"]}
+    recipe = recipe.replace(**settings | {key: value for key, value in changes.items() if value is not None})
     accelerator = make_accelerator(recipe, args.cpu)
     # The main process computes what is missing; the others then find it.
     with accelerator.main_process_first():
@@ -352,8 +357,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train a model from data (eq. 10)."""
     recipe, accelerator, caches = prepare(args)
-    if args.diffusion_steps:
-        recipe = recipe.replace(diffusion_steps=args.diffusion_steps)
     objective = DiffusionObjective(build_model(recipe, caches["train"]), recipe.loss_weights)
     Trainer(recipe, objective, caches, args.out, accelerator).fit()
     if accelerator.is_main_process:

@@ -1,0 +1,7 @@
+"""Models of motion, one file each, named after their papers."""
+
+from talker.models.diffusiontalker import DiffusionTalker
+from talker.models.motion_model import MotionModel
+
+DENOISERS: dict[str, type[MotionModel]] = {model.config_class.model_type: model for model in (DiffusionTalker,)}
+"""Models by the model_type of a checkpoint's config.json."""

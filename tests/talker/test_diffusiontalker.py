@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from talker.errors import TalkerError
-from talker.models.diffusiontalker import Condition, DiffusionTalker, DiffusionTalkerConfig
+from talker.identity import Match
+from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
+from talker.models.motion_model import Condition
 from talker.models.recurrent import GRU
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 from talker.schedules import linear_schedule
@@ -127,3 +129,20 @@ def test_a_condition_is_cut_into_windows_in_step_with_the_takes():
     assert cut.audio[:, 0, 0].tolist() == [0, 4]
     # Two takes each: window-major, as talker.windows stacks them.
     assert cut.repeat(4).audio[:, 0, 0].tolist() == [0, 0, 4, 4]
+
+
+def test_without_identities_speech_and_noise_alone_decide():
+    model = DiffusionTalker(DiffusionTalkerConfig([], audio_dim=8, voice_dim=6, hidden_dim=16)).eval()
+    assert model.library is None and not any("library" in name for name in model.state_dict())
+    assert model.gru.input_size == 8 + 64 + 55
+    assert model.match(np.zeros(6)) == Match("none", 0.0, [])
+    condition = model.condition(torch.randn(20, 8), "none")
+    assert condition.identity is None
+    assert model(torch.randn(3, 20, 55), torch.tensor([1, 16, 32]), condition).shape == (3, 20, 55)
+
+
+def test_a_config_of_another_model_is_refused():
+    values = small_model().config.to_dict()
+    assert DiffusionTalkerConfig.from_dict({**values, "note": "left aside"}).to_dict() == values
+    with pytest.raises(TalkerError, match="does not describe a diffusiontalker model .it is a speech encoder."):
+        DiffusionTalkerConfig.from_dict({**values, "model_type": "speech encoder"})

@@ -8,6 +8,8 @@ import pytest
 from talker import Talker
 from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
 from talker.errors import TalkerError
+from talker.identity import Match
+from talker.models.diffusiontalker import DiffusionTalker
 from talker.pipeline import available_models
 
 
@@ -68,6 +70,16 @@ def test_an_identity_can_be_chosen_and_changes_the_motion(talker, speech):
     chosen = talker.speak(speech, takes=1, identity=name)
     assert chosen.identity.name == name
     assert not np.array_equal(chosen.coefficients, talker.speak(speech, takes=1).coefficients)
+
+
+def test_a_model_without_identities_speaks_for_none(talker, speech):
+    plain = Talker.from_pretrained("diffusiontalker")
+    config = dataclasses.replace(plain.denoiser.config, identities=[])
+    plain.denoiser = DiffusionTalker(config).eval()
+    takes = plain.speak(speech, takes=1)
+    assert takes.identity == plain.match(speech) == Match("none", 0.0, []) and plain.identities == []
+    with pytest.raises(TalkerError, match="without identities"):
+        plain.speak(speech, identity=talker.identities[0])
 
 
 def test_any_number_of_steps_up_to_the_models_own(talker, speech):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from talker.errors import TalkerError
-from talker.models.diffusiontalker import Condition, DiffusionTalker, DiffusionTalkerConfig
+from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
+from talker.models.motion_model import Condition
 from talker.samplers import ddim_step
 from training.dataset import FeatureCache
 from training.distillation import DistillationObjective, distillation_target, make_student

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from talker.errors import TalkerError
 from talker.motion import LIP_REGION
 from training.losses import (
     LOSS_WEIGHTS,
@@ -11,6 +12,7 @@ from training.losses import (
     distill_loss,
     expression_loss,
     lip_loss,
+    loss_weights,
     total_loss,
     velocity_loss,
 )
@@ -80,3 +82,9 @@ def test_the_total_has_the_papers_weights():
     assert LOSS_WEIGHTS == {"expression": 1.0, "lip": 1.0, "contrast": 0.007, "velocity": 0.5, "distill": 0.1}
     losses = {name: torch.tensor(10.0**k) for k, name in enumerate(LOSS_WEIGHTS)}
     assert total_loss(losses, LOSS_WEIGHTS)["total"].item() == pytest.approx(1 + 10 + 0.7 + 500 + 1000)
+
+
+def test_a_weight_for_an_unknown_loss_is_refused():
+    assert loss_weights({"lip": 0.0}) == {**LOSS_WEIGHTS, "lip": 0.0}
+    with pytest.raises(TalkerError, match="no loss brow"):
+        loss_weights({"brow": 1.0})

@@ -20,7 +20,7 @@ from talker.motion import LIP_REGION
 from talker.samplers import ddim, take_generators
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 from training.losses import DiffusionObjective
-from training.recipe import RECIPES, Recipe, load_recipe
+from training.recipe import Recipe
 from training.trainer import STATE_FILE, Trainer, build_model, make_accelerator
 from tests.training.toy_corpus import SPEAKERS, toy_utterances, write_toy_caches
 
@@ -184,37 +184,7 @@ def test_crops_stay_in_step_with_their_features_and_shorter_utterances_are_padde
     assert (padded.motion[:, 50:] == 49).all()
 
 
-def test_learning_rate_warms_up_and_falls_as_a_cosine():
-    recipe = Recipe(steps=100, learning_rate=1e-3, learning_rate_end=1e-5, warmup_steps=10)
-    assert recipe.rate(5, 100) == pytest.approx(5e-4)
-    assert recipe.rate(10, 100) == pytest.approx(1e-3)
-    assert recipe.rate(55, 100) == pytest.approx((1e-3 + 1e-5) / 2)
-    assert recipe.rate(100, 100) == pytest.approx(1e-5)
-
-
-def test_every_recipe_loads_and_the_papers_has_the_papers_numbers():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} >= {"diffusiontalker", "diffusiontalker-default", "distill"}
-    for path in RECIPES.glob("diffusiontalker*.yaml"):
-        assert load_recipe(path.stem).name == path.stem
-    paper = load_recipe("diffusiontalker")
-    assert (paper.diffusion_steps, paper.epochs, paper.learning_rate, paper.betas) == (32, 50, 1e-4, (0.9, 0.999))
-    assert paper.rate(1, 100) == paper.rate(100, 100) == 1e-4
-    # 50 epochs of 1000 batches' worth of frames
-    assert paper.total_steps(1000 * 32 * 125) == 50_000
-    assert load_recipe("distill").stages == (16, 8)
-
-
-def test_bad_recipes_caches_and_states_get_a_sentence(features, tmp_path):
-    recipe = tmp_path / "r.yaml"
-    for text, message in (
-        ("lr: 1", "holds lr"), ("a: [", "not YAML"), ("name: x", "either steps or epochs"),
-        ("steps: 5\nprecision: fp8", "fp32 or bf16"),
-    ):  # fmt: skip
-        recipe.write_text(text)
-        with pytest.raises(TalkerError, match=message):
-            load_recipe(recipe)
-    with pytest.raises(TalkerError, match="no recipe nowhere"):
-        load_recipe("nowhere")
+def test_bad_caches_and_states_get_a_sentence(features, tmp_path):
     with pytest.raises(TalkerError, match="give --corpus"):
         FeatureCache.load(tmp_path / "missing.safetensors")
     (tmp_path / "broken.safetensors").write_bytes(b"half")

@@ -1,0 +1,198 @@
+"""What all models of motion share: channels and their statistics, schedule, identities, checkpoints.
+
+A model is called as talker.samplers calls a denoiser: (x, step, condition) -> x0, motion that is
+standardised per channel. `to_motion` undoes that and clips the coefficients to [0, 1].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import nn
+
+from talker.checkpoints import load_checkpoint, load_tensors
+from talker.errors import TalkerError
+from talker.identity import IDENTITY_DIM, NO_MATCH, TEMPERATURE, IdentityLibrary, Match
+from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
+from talker.schedules import Schedule, linear_schedule
+
+COEFFICIENT_STD_FLOOR = 0.01
+HEAD_STD_FLOOR = 0.002
+"""Smallest standard deviations that standardisation divides by (coefficients; radians), so that a
+channel that hardly ever moves does not have its invisible noise blown up."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a take is denoised for; B is 1 (shared by all takes) or the number of takes.
+
+    audio    : (B, T, D) speech features at the motion's frame rate
+    identity : (B, 32) identity embeddings; None for a model without identities
+    """
+
+    audio: torch.Tensor
+    identity: torch.Tensor | None = None
+
+    def windows(self, starts: list[int], length: int) -> Condition:
+        """The condition of the windows, stacked window-major along the batch; see talker.windows."""
+        audio = torch.cat([self.audio[:, start : start + length] for start in starts])
+        return Condition(audio, None if self.identity is None else self.identity.repeat(len(starts), 1))
+
+    def repeat(self, batch: int) -> Condition:
+        """The condition for a batch that is a multiple of B, as views where B is 1."""
+
+        def repeated(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            if tensor is None or len(tensor) == batch:
+                return tensor
+            if len(tensor) == 1:
+                return tensor.expand(batch, *tensor.shape[1:])
+            # A condition shared by all takes was cut into windows: each window serves batch / B takes.
+            return tensor.repeat_interleave(batch // len(tensor), dim=0)
+
+        return Condition(repeated(self.audio), repeated(self.identity))
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Everything that is needed to build a model; part of a checkpoint's config.json.
+
+    identities  : names of the identity library; none for a model without one
+    audio_dim   : D, dimensions of a frame's speech features
+    voice_dim   : E, dimensions of a voice
+    alpha_bars  : the noise schedule's ᾱ for steps 1..N
+    channels    : names of the motion's channels: the 52 coefficients, then optionally the head's 3
+    sampler     : "ancestral", or "ddim" for distilled students
+    lip_noise   : scale of the noise from which sampling starts, in the lip region: below 1, takes of one
+                  utterance agree about the lips, which speech decides, and differ elsewhere as before
+    identity_dim, temperature, learn_temperature : of the identity library
+    """
+
+    model_type: ClassVar[str]
+
+    identities: list[str]
+    audio_dim: int
+    voice_dim: int
+    alpha_bars: list[float] = field(default_factory=lambda: linear_schedule(32).alpha_bars.tolist())
+    channels: list[str] = field(default_factory=lambda: [*ARKIT_NAMES, *HEAD_NAMES])
+    sampler: str = "ancestral"
+    lip_noise: float = 1.0
+    identity_dim: int = IDENTITY_DIM
+    temperature: float = TEMPERATURE
+    learn_temperature: bool = False
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Self:
+        """Read from config.json; names this class does not know (notes, metrics) are left aside."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            if values.get("model_type", cls.model_type) != cls.model_type:
+                raise TypeError(f"it is a {values['model_type']}")
+            return cls(**{key: value for key, value in values.items() if key in known})
+        except TypeError as error:
+            raise TalkerError(
+                f"config.json does not describe a {cls.model_type} model ({error}); train or copy it again."
+            ) from None
+
+    def to_dict(self) -> dict:
+        """As written to config.json."""
+        return {"model_type": self.model_type, **dataclasses.asdict(self)}
+
+
+class MotionModel(nn.Module):
+    """Schedule, identity library (or None) and statistics; a subclass adds the network and `forward`."""
+
+    config_class: ClassVar[type[MotionConfig]]
+
+    def __init__(self, config: MotionConfig):
+        super().__init__()
+        if config.channels[: len(ARKIT_NAMES)] != list(ARKIT_NAMES) or config.channels[len(ARKIT_NAMES) :] not in (
+            [],
+            list(HEAD_NAMES),
+        ):
+            raise TalkerError("The channels of this model are not the 52 ARKit names, with or without the head's three.")
+        self.config = config
+        self.schedule = Schedule.from_alpha_bars(config.alpha_bars)
+        self.library = (
+            IdentityLibrary(
+                config.identities,
+                config.voice_dim,
+                config.identity_dim,
+                temperature=config.temperature,
+                learn_temperature=config.learn_temperature,
+            )
+            if config.identities
+            else None
+        )
+        self.register_buffer("motion_mean", torch.zeros(self.channels))
+        self.register_buffer("motion_std", torch.ones(self.channels))
+        self.register_buffer("audio_mean", torch.zeros(config.audio_dim))
+        self.register_buffer("audio_std", torch.ones(config.audio_dim))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+        """Load a checkpoint folder, ready to sample. Raises TalkerError when it is missing or broken."""
+        config, tensors = load_checkpoint(folder)
+        model = cls(cls.config_class.from_dict(config))
+        load_tensors(model, tensors, folder)
+        return model.to(device).eval()
+
+    @property
+    def channels(self) -> int:
+        """C, 55 with the head and 52 without."""
+        return len(self.config.channels)
+
+    def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
+        """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise.
+
+        A model trained on squared errors predicts means, and to it a start without noise is the likeliest one;
+        at the first step it sees hardly anything but noise, so nothing of the speech is lost.
+        """
+        scale = torch.ones(self.channels, device=noise.device)
+        scale[torch.from_numpy(LIP_REGION)] = self.config.lip_noise
+        return noise * scale
+
+    def match(self, voice: np.ndarray | torch.Tensor) -> Match:
+        """The identities whose voices are most like the voice (E,); NO_MATCH for a model without identities."""
+        return NO_MATCH if self.library is None else self.library.match(voice)
+
+    def condition(self, audio: np.ndarray | torch.Tensor, identity: str) -> Condition:
+        """The condition of one utterance, shared by all its takes. audio : (T, D); identity : a name."""
+        audio = torch.as_tensor(audio, dtype=torch.float32, device=self.motion_mean.device)
+        return Condition(audio[None], None if self.library is None else self.library.embedding(identity)[None])
+
+    def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:
+        """Speech features (B, T, D) to zero mean and unit variance. TalkerError for another T or D."""
+        if audio.shape[1:] != (frames, self.config.audio_dim):
+            raise TalkerError(
+                f"The speech features are {tuple(audio.shape[1:])}, this model needs "
+                f"{(frames, self.config.audio_dim)}; use the speech encoder that it was trained with."
+            )
+        return (audio - self.audio_mean) / self.audio_std
+
+    def standardise(self, motion: torch.Tensor) -> torch.Tensor:
+        """Motion (..., C), coefficients and radians, to zero mean and unit variance per channel."""
+        return (motion - self.motion_mean) / self.motion_std
+
+    def to_motion(self, x0: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Standardised (..., T, C) to coefficients (..., T, 52) in [0, 1] and head (..., T, 3) in radians.
+
+        The head is not clipped; it is zero for a model of the 52 coefficients alone.
+        """
+        motion = x0 * self.motion_std + self.motion_mean
+        coefficients = motion[..., : len(ARKIT_NAMES)].clamp(0.0, 1.0)
+        head = motion[..., len(ARKIT_NAMES) :]
+        return coefficients, head if head.shape[-1] else motion.new_zeros(*motion.shape[:-1], len(HEAD_NAMES))
+
+    def set_statistics(self, motion: tuple[np.ndarray, np.ndarray], audio: tuple[np.ndarray, np.ndarray]) -> None:
+        """Fix the (mean, std) per channel of the training motion (C,) and speech features (D,)."""
+        floor = np.full(self.channels, HEAD_STD_FLOOR)
+        floor[: len(ARKIT_NAMES)] = COEFFICIENT_STD_FLOOR
+        self.motion_mean.copy_(torch.from_numpy(np.asarray(motion[0])))
+        self.motion_std.copy_(torch.from_numpy(np.maximum(motion[1], floor)))
+        self.audio_mean.copy_(torch.from_numpy(np.asarray(audio[0])))
+        self.audio_std.copy_(torch.from_numpy(np.maximum(audio[1], 1e-3)))
