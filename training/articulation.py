@@ -300,6 +300,8 @@ def _constrain(
 
     out = dict(control)
     jaw = np.maximum(control["jaw"], 0.0) * style.jaw
+    # A loud, long vowel of a lively speaker comes near the widest that people talk, not beyond it.
+    jaw = np.where(jaw > 0.65, 0.65 + 0.2 * np.tanh((jaw - 0.65) / 0.2), jaw)
     for activation, limit in ((active["sibilant"], 0.09), (teeth, 0.16), (closed, 0.16)):
         jaw = jaw + activation * (np.minimum(jaw, limit) - jaw)
     jaw = jaw * (1.0 - rest)

@@ -42,9 +42,9 @@ TARGETS: dict[str, dict[str, tuple[float, float]]] = {
     "T": {"jaw": (0.15, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.06, 0.2)},
     "D": {"jaw": (0.16, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.06, 0.2)},
     "N": {"jaw": (0.17, 0.6), "lowerDown": (0.14, 0.3), "stretch": (0.05, 0.2)},
-    "L": {"jaw": (0.24, 0.6), "lowerDown": (0.16, 0.4), "tongue": (0.07, 0.8)},
-    "TH": {"jaw": (0.14, 1.0), "lowerDown": (0.10, 0.8), "upperUp": (0.08, 0.5), "tongue": (0.26, 1.0)},
-    "DH": {"jaw": (0.15, 0.9), "lowerDown": (0.10, 0.7), "upperUp": (0.06, 0.4), "tongue": (0.22, 1.0)},
+    "L": {"jaw": (0.24, 0.6), "lowerDown": (0.16, 0.4), "tongue": (0.07, 1.0)},
+    "TH": {"jaw": (0.14, 1.0), "lowerDown": (0.10, 0.8), "upperUp": (0.08, 0.5), "tongue": (0.26, 2.0)},
+    "DH": {"jaw": (0.15, 0.9), "lowerDown": (0.10, 0.7), "upperUp": (0.06, 0.4), "tongue": (0.22, 2.0)},
     "S": {"jaw": (0.05, 1.1), "funnel": (0.0, 0.9), "pucker": (0.0, 0.9), "smile": (0.16, 0.5), "stretch": (0.26, 0.8),
           "lowerDown": (0.22, 0.6), "upperUp": (0.10, 0.5)},
     "Z": {"jaw": (0.06, 1.1), "funnel": (0.0, 0.7), "pucker": (0.0, 0.7), "smile": (0.15, 0.5), "stretch": (0.24, 0.8),
@@ -77,6 +77,11 @@ DIPHTHONGS: dict[str, tuple[tuple[float, dict], ...]] = {
     "OY": ((0.35, TARGETS["AO"]), (0.92, _GLIDE_I)),
 }
 
+# The tongue shows in TH, DH and L alone: where it makes another sound it is behind the teeth, and a
+# free control would leave it out until the next pause.
+for _target in (*TARGETS.values(), *(target for parts in DIPHTHONGS.values() for _, target in parts)):
+    _target.setdefault("tongue", (0.0, 0.8))
+
 BILABIALS = frozenset("P B M".split())
 LABIODENTALS = frozenset("F V".split())
 SIBILANTS = frozenset("S Z SH ZH CH JH".split())
@@ -101,6 +106,8 @@ def reach(phone: str, control: str) -> tuple[float, float]:
     """Time constants (s) before and after a target of `phone` (ARPAbet or SIL) for one of CONTROLS."""
     if control in ("funnel", "pucker"):
         return _ROUNDING.get(phone, _SPREADING)
+    if control == "tongue":
+        return 0.045, 0.035
     if phone in BILABIALS:  # strong and short
         return 0.042, 0.038
     if phone in VELARS:  # made by the back of the tongue: lips and jaw hardly wait for them
