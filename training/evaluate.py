@@ -5,46 +5,26 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from render.rig import Rig, default_rig, lip_aperture
+from render.rig import default_rig
 from talker.atomic import whole_file
+from talker.audio import Speech
 from talker.errors import TalkerError
-from talker.pipeline import Talker
+from talker.pipeline import MAX_TAKES, Talker
 from talker.samplers import SAMPLERS
-from training import metrics
+from training import metrics, real_speech
+from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 
 NOTE = "synthetic corpus: motion made by an articulation model from real and synthetic speech"
 
-
-def lips(talker: Talker, utterances: Iterable[Utterance], rig: Rig, seed: int = 0) -> dict:
-    """Lip closure on the rig (metrics.aperture_ratios) and difference of four takes, per utterance of
-    speakers never trained on. Take 1 counts for closure."""
-    rows, corpus_rows, upper, lower = [], [], [], []
-    for utterance in utterances:
-        speech, phones = utterance.speech(), utterance.phones()
-        takes = talker.speak(speech, takes=4, seed=seed)
-        rows.append((lip_aperture(rig, takes.coefficients[0]), takes.fps, phones))
-        truth = utterance.motion(takes.fps, speech.frames(takes.fps))
-        corpus_rows.append((lip_aperture(rig, truth.coefficients), takes.fps, phones))
-        spread = takes.diversity()
-        upper.append(spread["upper_face"])
-        lower.append(spread["lips"])
-    return {
-        "utterances": len(rows),
-        **metrics.aperture_ratios(rows),
-        "corpus": metrics.aperture_ratios(corpus_rows),
-        "diversity": {
-            "upper_face": float(np.mean(upper)),
-            "lips": float(np.mean(lower)),
-            "ratio": float(np.mean(upper) / np.mean(lower)),
-        },
-    }
+GROUPS = ("real", "errors", "identities")
+"""What can be measured, in the order of the report."""
 
 
 def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed: int = 0) -> dict:
@@ -60,9 +40,14 @@ def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed
     return {"takes": len(rows), "MBE": float(mbe), "LBE": float(lbe), "|FDD|": abs(float(fdd))}
 
 
-def identities(talker: Talker, utterances: Iterable[Utterance]) -> dict:
-    """Whether held-out utterances of the library's speakers find their own identity among all."""
-    pairs = [(talker.match(u.speech()).name, u) for u in utterances]
+def identities(
+    talker: Talker, utterances: Iterable[Utterance], condition: Callable[[Speech], Speech] = lambda speech: speech
+) -> dict:
+    """Whether held-out utterances of the library's speakers find their own identity among all.
+
+    condition : what happens to the speech before it is heard
+    """
+    pairs = [(talker.match(condition(u.speech())).name, u) for u in utterances]
     table = metrics.precision_recall_f1([name for name, _ in pairs], [u.speaker for _, u in pairs])
     real = [name == u.speaker for name, u in pairs if u.speaker.startswith("ls-")]
     return {
@@ -76,12 +61,29 @@ def identities(talker: Talker, utterances: Iterable[Utterance]) -> dict:
     }
 
 
+def identities_clean_and_noisy(talker: Talker, utterances: list[Utterance]) -> dict:
+    """identities of the recordings as they are and in white noise, with their bars."""
+    clean = identities(talker, tqdm(utterances, "identities"))
+    noise = identities(talker, tqdm(utterances, "identities in noise"), real_speech.noisy)
+    bars = [
+        Bar("identity, F1", clean["f1"], ">=", 0.98),
+        Bar(f"identity at {real_speech.NOISE_DB:g} dB, F1", noise["f1"], ">=", 0.93),
+    ]
+    return {**clean, "noise_db": real_speech.NOISE_DB, "noise": noise, "bars": [bar.entry() for bar in bars]}
+
+
 def evaluate(
-    model: str, corpus: Path, limit: int | None = None, only: str | None = None, sampling: dict | None = None
+    model: str,
+    corpus: Path,
+    limit: int | None = None,
+    only: str | None = None,
+    sampling: dict | None = None,
+    takes: int = 4,
 ) -> dict:
-    """All measures of one checkpoint, as printed and written by the command.
+    """All measures of one checkpoint, as written by the command.
 
     sampling : fields of the model's config to change, "sampler" and "lip_noise", for comparisons
+    takes    : per utterance
     """
     talker = Talker.from_pretrained(model)
     talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
@@ -90,32 +92,64 @@ def evaluate(
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
     report: dict = {"model": talker.name, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
-    if strangers and only in (None, "lips"):
-        report["lips_of_unseen_speakers"] = lips(talker, tqdm(strangers, "unseen speakers"), default_rig())
+    if strangers and only in (None, "real"):
+        unseen = tqdm(strangers, "unseen speakers")
+        report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
     if known and only in (None, "errors"):
-        report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"))
+        report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"), takes)
     if known and only in (None, "identities"):
-        report["identity_matching"] = identities(talker, tqdm(known, "identities"))
+        report["identity_matching"] = identities_clean_and_noisy(talker, known)
     return report
+
+
+def as_text(report: dict) -> str:
+    """A report as tables for people."""
+    parts = [f"{report['model']}, {report['steps']} steps. {report['data']}"]
+    if "real_speech" in report:
+        parts.append(real_speech.as_text(report["real_speech"], report["model"]))
+    if "held_out_utterances" in report:
+        own = report["held_out_utterances"]
+        parts.append(table("held-out utterances of known speakers", list(own), [list(own.values())]))
+    if "identity_matching" in report:
+        clean = report["identity_matching"]
+        title = f"identity by voice, {clean['utterances']} held-out utterances, {clean['library']} identities"
+        keys = ("precision", "recall", "f1", "accuracy", "accuracy_of_recorded_voices")
+        rows = [["clean", *(clean[k] for k in keys)]]
+        rows += [[f"white noise at {clean['noise_db']:g} dB", *(clean["noise"][k] for k in keys)]]
+        parts += [table(title, ["", *(key.replace("_", " ") for key in keys)], rows)]
+        parts += [bar_table("bars on identities", clean["bars"])]
+    return "\n\n".join(parts)
+
+
+def _finite(value):
+    """The same with None for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training evaluate`."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="checkpoint names or folders")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
-    parser.add_argument("--only", choices=("lips", "errors", "identities"), help="one group of measures")
+    parser.add_argument("--only", choices=GROUPS, help="one group of measures")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
+    parser.add_argument("--takes", type=int, default=4, help=f"per utterance, 1 to {MAX_TAKES} (4)")
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
-    parser.add_argument("--out", type=Path, help="also write the JSON here")
+    parser.add_argument("--out", type=Path, help="also write everything as JSON here")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `python -m training evaluate` and prints JSON."""
+    """Runs `python -m training evaluate`: prints tables, writes JSON."""
     sampling = {"sampler": args.sampler, "lip_noise": args.lip_noise}
     sampling = {key: value for key, value in sampling.items() if value is not None}
-    text = json.dumps([evaluate(m, args.corpus, args.limit, args.only, sampling) for m in args.models], indent=2)
-    print(text)
+    reports = []
+    for model in args.models:
+        reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
+        print(as_text(reports[-1]), end="\n\n", flush=True)
     if args.out:
         with whole_file(args.out) as temporary:
-            temporary.write_text(text + "\n")
+            temporary.write_text(json.dumps(_finite(reports), indent=2, allow_nan=False) + "\n")

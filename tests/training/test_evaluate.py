@@ -10,6 +10,7 @@ from talker.motion import Motion
 from talker.pipeline import Talker
 from training.__main__ import main
 from training.beat import CORPUS_FILE, write_motion, write_wav
+from training.evaluate import _finite
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,19 @@ def test_the_models_own_motion_has_errors_of_the_other_takes_alone(corpus, tmp_p
     report = measured(corpus, tmp_path / "report.json")
     assert report["held_out_utterances"]["takes"] == 4 and "lip_noise" not in report
     assert report["identity_matching"]["accuracy"] == 1.0
+    assert report["identity_matching"]["noise"]["utterances"] == 1
     assert 0 < report["held_out_utterances"]["LBE"] < 0.1 < report["held_out_utterances"]["MBE"]
+
+
+def test_tables_are_printed_and_bars_named(corpus, tmp_path, capsys):
+    measured(corpus, tmp_path / "report.json", "--only", "identities", "--takes", "1")
+    printed = capsys.readouterr().out
+    assert "identity by voice, 1 held-out utterances" in printed
+    assert "identity at 15 dB, F1" in printed and "holds" in printed
+
+
+def test_nan_becomes_null_in_json():
+    assert _finite({"a": [float("nan"), 1.5], "b": "x"}) == {"a": [None, 1.5], "b": "x"}
 
 
 def test_less_lip_noise_is_measured_without_a_new_checkpoint(corpus, tmp_path):
