@@ -3,41 +3,50 @@
 Real speech has words and phone times from training.alignment, synthetic speech from its engine;
 training.articulation and training.expression make the motion. Every file depends on the seed and
 its own name alone, so an interrupted run goes on where it stopped and gives the same corpus.
+
+Speech and motion are two stages, each with a record of what its files were made from: a change of
+the articulation makes the motion again and leaves the speech alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache as cached
 from pathlib import Path
 
-import numpy as np
+import soundfile
 from tqdm import tqdm
 
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE
 from talker.errors import TalkerError
 from training import articulation, beat, voices
-from training.alignment import Phone, Word, align_files, load_alignment
+from training.alignment import Word, align_files, load_alignment
 from training.articulation import generator, speaker_style
 from training.expression import accents, perform
 
-HELDOUT_SPEAKERS = 44
+HELDOUT_SPEAKERS = 25
 """Speakers of a single utterance who never train: what quality on new voices is measured on."""
 
-PER_VOICE = 60
-"""Utterances of each synthetic voice. With ten, models learned the sentences by heart: at the first denoising
-step, the lip loss on held-out speech was three times that on training speech."""
+PER_VOICE = 98
+"""Utterances of each synthetic voice: 10 hours together. With ten, models learned the sentences by heart: at
+the first denoising step, the lip loss on held-out speech was three times that on training speech."""
 
-PERFORMANCES = 3
+PERFORMANCES = 2
 """Performances of every training utterance: same lips, upper face and head drawn anew."""
+
+SPEECH_VERSION = 1
+"""Raised when a voice, an engine's settings or the text changes, so that an old corpus is spoken again."""
 
 
 @dataclass(frozen=True)
@@ -128,52 +137,111 @@ def synthetic_recordings(per_voice: int, seed: int) -> list[Recording]:
     return found
 
 
-def _speech_of(
-    recording: Recording, cache: Path, seed: int
-) -> tuple[np.ndarray, list[Phone], list[Word], str]:
-    if recording.engine != "recording":
-        voice = next(v for v in voices.VOICES if v.name == recording.speaker)
-        samples, phones, text = voices.utterance(voice, int(recording.source), seed)
-        return samples, phones, [], text
-    import soundfile
+@cached
+def motion_fingerprint() -> str:
+    """Hash of the code that makes motion: training.expression and the modules of training it is built on.
 
-    samples, _ = soundfile.read(recording.source, dtype="float32")
-    alignment = load_alignment(cache / f"{Path(recording.source).stem}.json")
-    return samples, alignment.phones, alignment.words, ""
-
-
-def build(job: tuple[Recording, str, str, int, int]) -> dict:
-    """Writes one recording's files; returns its entry of corpus.json without names of performances.
-
-    job : recording, corpus folder, alignment cache, seed, performances
+    Comments and docstrings do not count.
     """
-    recording, out, cache, seed, performances = job
+    names, trees = ["training.expression"], {}
+    while names:
+        name = names.pop()
+        if name.startswith("training.") and name not in trees:
+            tree = ast.parse(Path(importlib.util.find_spec(name).origin).read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom):
+                    names.append(node.module or "")
+                # A string that stands alone says something to the reader only.
+                if isinstance(getattr(node, "body", None), list):
+                    node.body = [n for n in node.body if not (isinstance(n, ast.Expr) and _is_text(n.value))]
+            trees[name] = ast.dump(tree)
+    return _hash(*sorted(trees.items()))
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
+
+
+def _load_record(path: Path, needed: Iterable[Path]) -> dict | None:
+    """The record of a stage that is done: its file and all files it speaks of are there."""
+    if path.exists() and all(file.exists() for file in needed):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None
+
+
+def _save_record(path: Path, content: dict) -> dict:
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+    return content
+
+
+def _speech_key(recording: Recording, alignments: Path, seed: int) -> str:
+    """Hash of everything the recording's speech and phone times depend on."""
+    if recording.engine == "recording":
+        aligned = (alignments / f"{Path(recording.source).stem}.json").read_text(encoding="utf-8")
+        return _hash(Path(recording.source).name, aligned)
+    return _hash(voices.by_name(recording.speaker), recording.source, seed, SPEECH_VERSION)
+
+
+def speak(job: tuple[Recording, str, str, int]) -> dict:
+    """First stage: writes one recording's first WAV and TextGrid; returns {"key", "seconds", "text", "phones"}.
+
+    job : recording, corpus folder, alignment cache, seed
+    """
+    recording, out, alignments, seed = job
+    folder = Path(out) / recording.speaker
+    wav, grid = (folder / f"{recording.base}-p1{suffix}" for suffix in (".wav", ".TextGrid"))
+    key = _speech_key(recording, Path(alignments), seed)
+    record = folder / f".{recording.base}-{key}.speech"
+    if done := _load_record(record, (wav, grid)):
+        return done
+    # Of another seed or version: files under the same names would count as done, or as training data.
+    for left in [*folder.glob(f"{recording.base}-p*"), *folder.glob(f".{recording.base}-*")]:
+        left.unlink()
+    words: list[Word] = []
+    if recording.engine == "recording":
+        samples, _ = soundfile.read(recording.source, dtype="float32")
+        alignment = load_alignment(Path(alignments) / f"{Path(recording.source).stem}.json")
+        phones, words = alignment.phones, alignment.words
+        text = " ".join(word.text for word in words)
+    else:
+        samples, phones, text = voices.utterance(voices.by_name(recording.speaker), int(recording.source), seed)
+    seconds = len(samples) / SAMPLE_RATE
+    beat.write_wav(samples, wav)
+    beat.write_text_grid(grid, seconds, beat.phone_tiers(phones, words))
+    counts = dict(Counter(p.label for p in phones))
+    return _save_record(record, {"key": key, "seconds": round(seconds, 4), "text": text, "phones": counts})
+
+
+def animate(job: tuple[Recording, str, int, int, dict]) -> dict:
+    """Second stage: writes the performances; returns the recording's entry of corpus.json, with their names.
+
+    job : recording, corpus folder, seed, performances, what speak() returned
+    """
+    recording, out, seed, performances, speech = job
     folder = Path(out) / recording.speaker
     numbers = range(1, (performances if recording.split == "train" else 1) + 1)
     stems = [f"{recording.base}-p{n}" for n in numbers]
-    # What the files were made from is part of the record's name: another seed makes them again.
-    key = hashlib.blake2b(repr((recording, seed, performances)).encode(), digest_size=6).hexdigest()
-    record = folder / f".{recording.base}-{key}.done"
-    if record.exists() and all((folder / f"{s}.json").exists() for s in stems):
-        return json.loads(record.read_text(encoding="utf-8"))
-    for left in [*folder.glob(f"{recording.base}-p*"), *folder.glob(f".{recording.base}-*.done")]:
-        # Of a corpus with another seed or other splits: it would count as training data, or as done.
-        if left.stem not in stems:
+    key = _hash(recording.speaker, recording.split, seed, performances, speech["key"], motion_fingerprint())
+    record = folder / f".{recording.base}-{key}.motion"
+    if done := _load_record(record, [folder / f"{s}{suffix}" for s in stems for suffix in (".wav", ".json")]):
+        return done
+    for left in [*folder.glob(f"{recording.base}-p*"), *folder.glob(f".{recording.base}-*.motion")]:
+        if left.stem != stems[0]:
             left.unlink()
-    samples, phones, words, text = _speech_of(recording, Path(cache), seed)
-    seconds = len(samples) / SAMPLE_RATE
-    frames = max(1, round(seconds * 30.0))
-    style = speaker_style(recording.speaker)
-    beats = accents(phones, samples)
-    violations = 0
+    wav, grid = folder / f"{stems[0]}.wav", folder / f"{stems[0]}.TextGrid"
+    samples, _ = soundfile.read(wav, dtype="float32")
+    phones = beat.read_phones(grid)
+    frames = max(1, round(speech["seconds"] * 30.0))
+    style, beats, violations = speaker_style(recording.speaker), accents(phones, samples), 0
     for number, stem in zip(numbers, stems, strict=True):
-        wav, grid = folder / f"{stem}.wav", folder / f"{stem}.TextGrid"
-        if number == 1:
-            beat.write_wav(samples, wav)
-            beat.write_text_grid(grid, seconds, beat.phone_tiers(phones, words))
-        else:
-            beat.link(folder / f"{stems[0]}.wav", wav)
-            beat.link(folder / f"{stems[0]}.TextGrid", grid)
+        if number > 1:
+            beat.link(wav, folder / f"{stem}.wav")
+            beat.link(grid, folder / f"{stem}.TextGrid")
         motion = perform(phones, samples, frames, style, (seed, recording.base, number), beats)
         violations += len(articulation.violations(motion.coefficients, phones))
         beat.write_motion(motion, folder / f"{stem}.json")
@@ -182,19 +250,17 @@ def build(job: tuple[Recording, str, str, int, int]) -> dict:
         "base": recording.base,
         "split": recording.split,
         "engine": recording.engine,
-        "seconds": round(seconds, 4),
+        "seconds": speech["seconds"],
         "frames": frames,
         "violations": violations,
-        "text": text or " ".join(word.text for word in words),
-        "phones": dict(Counter(p.label for p in phones)),
+        "text": speech["text"],
+        "phones": speech["phones"],
         "performances": stems,
     }
-    with whole_file(record) as temporary:
-        temporary.write_text(json.dumps(entry), encoding="utf-8")
-    return entry
+    return _save_record(record, entry)
 
 
-def _quiet(iterator: Iterator, total: int, title: str) -> Iterator:
+def _bar(iterator: Iterator, total: int, title: str) -> Iterator:
     return tqdm(iterator, total=total, desc=title, unit="utterance", dynamic_ncols=True)
 
 
@@ -207,7 +273,8 @@ def make_corpus(
     workers: int | None = None,
     cache: Path | None = None,
     limit: int | None = None,
-) -> dict:
+    motion: bool = True,
+) -> dict | None:
     """Makes the corpus in `out` and returns the content of its corpus.json.
 
     speech       : folder of {speaker}-{chapter}-{utterance}.flac, or None for synthetic voices alone
@@ -215,6 +282,7 @@ def make_corpus(
     performances : of every training utterance; the others have one
     cache        : where alignments are kept; out/../align by default
     limit        : this many recordings of each kind only, for a trial
+    motion       : False stops after the speech and returns None
     """
     workers = workers or os.cpu_count() or 1
     cache = Path(cache) if cache else out.parent / "align"
@@ -233,10 +301,14 @@ def make_corpus(
     else:
         left_out = []
     recordings = real + synthetic_recordings(per_voice, seed)[:limit]
-    jobs = [(r, str(out), str(cache), seed, performances) for r in recordings]
     # "spawn" keeps threads and locks of the parent out of the workers.
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        entries = list(_quiet(pool.imap_unordered(build, jobs, chunksize=2), len(jobs), "motion"))
+        jobs = [(r, str(out), str(cache), seed) for r in recordings]
+        spoken = list(_bar(pool.imap(speak, jobs, chunksize=2), len(jobs), "speech"))
+        if not motion:
+            return None
+        jobs = [(r, str(out), seed, performances, s) for r, s in zip(recordings, spoken, strict=True)]
+        entries = list(_bar(pool.imap_unordered(animate, jobs, chunksize=2), len(jobs), "motion"))
     entries.sort(key=lambda e: e["base"])
     held = sorted({r.speaker for r in recordings if r.split == "heldout_speaker"})
     speakers = {r.speaker: {"sex": r.sex, "engine": r.engine} for r in recordings}
@@ -295,6 +367,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes (all cores)")
     parser.add_argument("--cache", type=Path, help="where alignments are kept (align, beside --out)")
     parser.add_argument("--limit", type=int, help="only so many real and synthetic recordings, for a trial")
+    parser.add_argument("--no-motion", action="store_true", help="stop after the speech; a later run makes the motion")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -302,6 +375,8 @@ def run(args: argparse.Namespace) -> None:
     if args.speech and not args.speech.is_dir():
         raise TalkerError(f"{args.speech} is not a folder: give --speech a folder of flac files.")
     content = make_corpus(
-        args.speech, args.out, args.seed, args.per_voice, args.performances, args.workers, args.cache, args.limit
-    )
-    print(summary(content))
+        args.speech, args.out, args.seed, args.per_voice, args.performances, args.workers, args.cache, args.limit,
+        not args.no_motion,
+    )  # fmt: skip
+    if content:
+        print(summary(content))

@@ -47,6 +47,7 @@ _ARPABET = {
     "tS": "CH", "dZ": "JH", "f": "F", "v": "V", "T": "TH", "D": "DH", "s": "S", "z": "Z", "z#": "Z",
     "S": "SH", "Z": "ZH", "h": "HH", "m": "M", "n": "N", "n-": "N", "m-": "M", "N": "NG", "l": "L",
     "l#": "L", "r": "R", "r-": "R", "w": "W", "w#": "W", "j": "Y", "?": SILENCE, ";": "Y",
+    "@-": "AH", "x": "K",
 }  # fmt: skip
 
 PADDING = 0.2

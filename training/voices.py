@@ -1,9 +1,9 @@
 """Synthetic voices whose phone times are known exactly.
 
 flite prints the end of every phone it speaks (-psdur), espeak-ng's library reports them
-(training.espeak). Further speakers come from WORLD analysis
-and resynthesis (Morise et al., 2016): pitch, pitch range and vocal-tract length change, phone times
-do not move.
+(training.espeak), festival writes them (training.festival). Further speakers come from WORLD
+analysis and resynthesis (Morise et al., 2016): pitch, pitch range and vocal-tract length change,
+phone times do not move. What they say comes from training.text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import soundfile
 from talker.audio import SAMPLE_RATE
 from talker.errors import TalkerError
 from training.alignment import PHONES, SILENCE, Phone, contiguous
-from training.articulation import generator
 from training.espeak import espeak
+from training.festival import festival
+from training.text import sentences
 
 FLITE_VOICES: dict[str, str] = {"slt": "F", "rms": "M", "awb": "M", "kal16": "M"}
 """flite's 16 kHz voices and the sex of the speaker each was recorded from."""
@@ -35,7 +36,7 @@ class Voice:
     """A synthetic speaker.
 
     name    : "flite-slt-low": what its folder in the corpus is called
-    voice   : flite's voice or espeak-ng's variant
+    voice   : flite's or festival's voice or espeak-ng's variant
     sex     : "F" or "M", how it sounds
     pitch   : factor on the fundamental frequency
     range   : factor on its excursions around the utterance's mean, in log frequency
@@ -53,7 +54,7 @@ class Voice:
 
     @property
     def engine(self) -> str:
-        """What speaks: "flite" or "espeak"."""
+        """What speaks: "flite", "festival" or "espeak"."""
         return self.name.split("-")[0]
 
 
@@ -88,57 +89,40 @@ VOICES: tuple[Voice, ...] = (
     Voice("espeak-f3", "f3", "F", stretch=1.08),
     Voice("espeak-f5", "f5", "F", stretch=0.94),
     Voice("espeak-anika", "anika", "F"),
+    Voice("espeak-m2", "m2", "M", pitch=1.22, range=1.3, stretch=0.96),
+    Voice("espeak-m5", "m5", "M", pitch=0.86, range=0.8, stretch=1.08),
+    Voice("espeak-klatt", "klatt2", "M", pitch=1.10, range=1.2, stretch=1.04),
+    Voice("espeak-andy", "Andy", "M", pitch=1.14, range=1.6, stretch=0.88),
+    Voice("espeak-pablo", "pablo", "M", pitch=1.30, range=1.1, stretch=0.98),
+    Voice("espeak-grandpa", "grandpa", "M", pitch=0.92, range=1.4, stretch=1.14),
+    Voice("espeak-alicia", "Alicia", "F", pitch=0.94, range=1.2),
+    Voice("espeak-annie", "Annie", "F", pitch=1.08, range=0.7, stretch=0.95),
+    Voice("espeak-belinda", "belinda", "F", pitch=0.88, range=1.6, stretch=1.06),
+    Voice("espeak-shelby", "shelby", "F", pitch=1.16, range=0.9, stretch=0.90),
+    Voice("espeak-grandma", "grandma", "F", pitch=0.95, range=0.8, stretch=1.15),
+    Voice("espeak-steph", "steph", "F", pitch=1.20, range=1.7, stretch=1.02),
+    Voice("festival-kal", "kal_diphone", "M", pitch=0.93, formant=1.10, range=1.5),
+    Voice("festival-kal-bass", "kal_diphone", "M", pitch=0.74, formant=0.85, range=0.8, stretch=1.12),
+    Voice("festival-kal-boy", "kal_diphone", "M", pitch=1.90, formant=1.30, range=1.6, stretch=1.04),
+    Voice("festival-kal-female", "kal_diphone", "F", pitch=2.05, formant=1.12, range=1.8, stretch=0.90),
+    Voice("festival-ked", "ked_diphone", "M"),
+    Voice("festival-ked-low", "ked_diphone", "M", pitch=0.82, formant=0.91, range=1.4, stretch=1.10),
+    Voice("festival-ked-tenor", "ked_diphone", "M", pitch=1.38, formant=1.07, range=1.3, stretch=0.93),
+    Voice("festival-ked-female", "ked_diphone", "F", pitch=1.80, formant=1.18, range=1.6, stretch=0.98),
+    Voice("festival-slt", "cmu_us_slt_arctic_hts", "F", pitch=1.06, formant=1.04, range=1.5),
+    Voice("festival-slt-alto", "cmu_us_slt_arctic_hts", "F", pitch=0.80, formant=0.96, stretch=0.92),
+    Voice("festival-slt-girl", "cmu_us_slt_arctic_hts", "F", pitch=1.55, formant=1.25, range=1.7, stretch=1.10),
+    Voice("festival-slt-male", "cmu_us_slt_arctic_hts", "M", pitch=0.54, formant=0.88, range=1.4, stretch=1.05),
 )  # fmt: skip
-"""The synthetic speakers of the corpus: 22 from four recorded voices and 8 of a formant
-synthesiser."""
-
-# A small grammar. Nouns, verbs and the rest were chosen so that all 39 phones are frequent and the
-# lips have work: bilabials beside open vowels, labiodentals, rounded vowels after W, SH, CH, JH.
-_ADJECTIVES = """old young brave proud shy warm cool thick thin smooth rough fresh pale bright famous
-busy foggy wooden yellow purple awful clever usual foolish cheap huge gentle healthy jolly marvelous
-peaceful vivid""".split()
-_NOUNS = """boy mother father baby woman judge teacher farmer painter poet bishop fisherman captain
-monkey puppy goose wolf fox bear zebra shepherd village bridge harbor mountain valley forest garden
-window kitchen table lamp book paper map hammer shovel broom wheel ship boat train wagon piano violin
-drum bell apple pepper mushroom cabbage butter cheese bread coffee pudding cherry peach plum beach
-meadow river pool moon thunder shadow treasure measure vision television garage cushion fashion
-machine judgement birthday toothbrush path month cloth feather weather brother jaw law moth cow house
-mouth owl toy voice oyster coin noise joy earth bird church nurse shirt""".split()
-_VERBS = """sees finds paints watches follows pushes pulls warms moves opens fixes brings chooses
-leaves loves makes buys sells knows shows throws washes covers measures enjoys joins voices teaches
-touches shapes polishes admires removes improves remembers mentions forgives believes describes
-imagines""".split()
-_ADVERBS = """slowly;quietly;often;always;probably;happily;twice;today;tomorrow;together;again;at home;
-this morning;every Thursday;in the spring;before breakfast;without a word;with both thumbs;
-as usual;for pleasure;by five o'clock;all by myself""".replace("\n", "").split(";")
-_PREPOSITIONS = "near behind above below beside under with without beyond across".split()
-_OPENERS = "Perhaps;However;Meanwhile;Five years ago;Early in June;In the long run;By and by".split(";")
-_QUESTIONS = ("What happens if", "Do you believe that", "Would you mind if", "How is it that")
+"""The synthetic speakers of the corpus: 34 from seven recorded voices and 20 of formant synthesisers."""
 
 
-def sentence(random: np.random.Generator) -> str:
-    """A grammatical sentence of 6 to 16 words that means little."""
-
-    def pick(words):
-        return words[int(random.integers(len(words)))]
-
-    def phrase() -> str:
-        adjective = f"{pick(_ADJECTIVES)} " if random.random() < 0.55 else ""
-        return f"{pick(('the', 'the', 'my', 'your', 'her', 'this', 'that'))} {adjective}{pick(_NOUNS)}"
-
-    clause = f"{phrase()} {pick(_VERBS)} {phrase()}"
-    if random.random() < 0.5:
-        clause += f" {pick(_PREPOSITIONS)} {phrase()}"
-    if random.random() < 0.35:
-        clause += f" {pick(_ADVERBS)}"
-    shape = random.random()
-    if shape < 0.15:
-        return f"{pick(_QUESTIONS)} {clause}?"
-    if shape < 0.30:
-        return f"{pick(_OPENERS)}, {clause}."
-    if shape < 0.42:
-        return f"{clause}, and {phrase()} {pick(_VERBS)} {phrase()}."
-    return f"{clause}."
+def by_name(name: str) -> Voice:
+    """The synthetic speaker of that name; TalkerError if there is none."""
+    for voice in VOICES:
+        if voice.name == name:
+            return voice
+    raise TalkerError(f"There is no synthetic voice {name}: choose from {', '.join(v.name for v in VOICES)}.")
 
 
 def flite(text: str, voice: str, stretch: float = 1.0) -> tuple[np.ndarray, list[Phone]]:
@@ -206,31 +190,40 @@ def change_voice(samples: np.ndarray, pitch: float, range: float, formant: float
     return (spoken * min(1.0, 0.97 / max(np.abs(spoken).max(), 1e-9))).astype(np.float32)
 
 
-def speak(
-    voice: Voice, random: np.random.Generator, shortest: float = 5.0, longest: float = 9.0
-) -> tuple[np.ndarray, list[Phone], str]:
-    """One utterance of generated text: samples (n,) float32 at 16 kHz, contiguous phones, the text.
+def speak(voice: Voice, text: str) -> tuple[np.ndarray, list[Phone]]:
+    """The voice's engine says the text: (n,) float32 at 16 kHz and contiguous phones.
 
-    Sentences are added until the utterance lasts at least `shortest` seconds; one that would pass
-    `longest` is tried again with other words.
+    espeak-ng gives the voice's pitch and range itself; of the others `resynthesised` makes them.
     """
+    if voice.engine == "espeak":
+        # Its scales: 25 steps are 30 % of pitch, and 50 times the range.
+        pitch, range = round(50 + 67 * np.log2(voice.pitch)), round(min(50 * voice.range, 100))
+        return espeak(text, voice.voice, round(165 / voice.stretch), pitch, range)
+    engine = {"flite": flite, "festival": festival}[voice.engine]
+    return engine(text, voice.voice, voice.stretch)
+
+
+def resynthesised(voice: Voice, samples: np.ndarray) -> np.ndarray:
+    """What the voice's engine said, with the voice's pitch, range and formants; like samples."""
+    if voice.engine == "espeak" or (voice.pitch, voice.range, voice.formant) == (1.0, 1.0, 1.0):
+        return samples
+    return change_voice(samples, voice.pitch, voice.range, voice.formant)
+
+
+def utterance(
+    voice: Voice, number: int, seed: int, shortest: float = 5.0, longest: float = 9.0
+) -> tuple[np.ndarray, list[Phone], str]:
+    """The voice's utterance `number` in the corpus of `seed`, always the same: samples, phones, text.
+
+    Sentences are added until it lasts at least `shortest` seconds; one that would pass `longest` is
+    tried again with the sentences that follow.
+    """
+    following = sentences(voice.name, number, seed)
     for _ in range(20):
-        text = ""
-        while True:
-            text = f"{text} {sentence(random)}".strip()
-            if voice.engine == "espeak":
-                samples, phones = espeak(text, voice.voice, rate=round(165 / voice.stretch))
-            else:
-                samples, phones = flite(text, voice.voice, voice.stretch)
-            if len(samples) >= shortest * SAMPLE_RATE:
-                break
+        text, samples = "", np.zeros(0, np.float32)
+        while len(samples) < shortest * SAMPLE_RATE:
+            text = f"{text} {next(following)}".strip()
+            samples, phones = speak(voice, text)
         if len(samples) <= longest * SAMPLE_RATE:
             break
-    if (voice.pitch, voice.range, voice.formant) != (1.0, 1.0, 1.0):
-        samples = change_voice(samples, voice.pitch, voice.range, voice.formant)
-    return samples, phones, text
-
-
-def utterance(voice: Voice, number: int, seed: int) -> tuple[np.ndarray, list[Phone], str]:
-    """The voice's utterance `number` in the corpus of `seed`: always the same."""
-    return speak(voice, generator("voice", seed, voice.name, number))
+    return resynthesised(voice, samples), phones, text

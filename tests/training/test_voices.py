@@ -9,7 +9,8 @@ from talker.errors import TalkerError
 from training.alignment import PHONES, SILENCE, VOWELS, level_db
 from training.articulation import generator
 from training.expression import pitch_track
-from training.voices import VOICES, change_voice, flite, sentence, utterance
+from training.text import sentence
+from training.voices import VOICES, change_voice, flite, utterance
 
 pytestmark = pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed")
 
