@@ -1,10 +1,12 @@
-"""The command line: python -m talker speak | identities | models | fetch-rig | bench."""
+"""The command line: python -m talker speak | identities | enrol | forget | models | fetch-rig | bench."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from talker.errors import TalkerError
@@ -28,17 +30,9 @@ def speak(args: argparse.Namespace) -> None:
         print(f"talker: {rig_report.summary()}", file=sys.stderr)
 
     from render.export import write_outputs
-    from talker.pipeline import Talker
-    from tqdm import tqdm
 
-    talker = Talker.from_pretrained(args.model, device=args.device)
-    with tqdm(total=100, bar_format="{desc:<8} {bar} {n:3.0f} %", disable=args.quiet) as bar:
-
-        def show(stage: str, fraction: float) -> None:
-            bar.set_description_str(stage, refresh=False)
-            bar.n = round(100 * fraction)
-            bar.refresh()
-
+    talker = _talker(args)
+    with _progress(args.quiet) as show:
         takes = talker.speak(
             speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps,
             guidance=args.guidance, callback=show,
@@ -50,10 +44,68 @@ def speak(args: argparse.Namespace) -> None:
 
 
 def identities(args: argparse.Namespace) -> None:
-    """One name a line."""
+    """One name a line; on stderr, which enrolled identities this model cannot use, and why."""
+    talker = _talker(args)
+    for name in talker.library.enrolled if args.enrolled else talker.identities:
+        print(name)
+    for sentence in talker.library.refused.values():
+        print(f"talker: {sentence}", file=sys.stderr)
+
+
+def enrol(args: argparse.Namespace) -> None:
+    """A new identity into the library file, and a few lines on what it is made of."""
+    from talker.audio import load_speech
+    from talker.enrol import check_name, enrol
+    from talker.formats import read_motion
+    from talker.identity_file import add_identity
+
+    speeches = [load_speech(path) for path in args.recordings]
+    motions = [read_motion(path) for path in args.motion]
+    talker = _talker(args)
+    check_name(talker, args.name)
+    with _progress(args.quiet) as show:
+        made = enrol(talker, args.name, speeches, motions, callback=show)
+    path = add_identity(made.identity, args.library)
+    count = f"{len(speeches)} recording{'s' if len(speeches) > 1 else ''}"
+    print(f"{made.identity.name}: enrolled from {count}, {made.seconds:.1f} s of speech, in {path}")
+    print("mixture: " + ", ".join(f"{name} {weight:.2f}" for name, weight in made.neighbours.items()))
+    if made.after is not None:
+        print(
+            f"mean absolute error of the coefficients on the held-out last {made.held_out:.1f} s: "
+            f"{made.before:.4f} with the mixture, {made.after:.4f} fine-tuned"
+        )
+
+
+def forget(args: argparse.Namespace) -> None:
+    """An enrolled identity out of the library file."""
+    from talker.identity_file import remove_identity
+
+    for name in args.names:
+        print(f"{name}: removed from {remove_identity(name, args.library)}")
+
+
+def _talker(args: argparse.Namespace):
+    """The model that the arguments name, with the enrolled identities."""
+    from talker.identity_file import read_identities
     from talker.pipeline import Talker
 
-    print("\n".join(Talker.from_pretrained(args.model).identities))
+    enrolled = read_identities(args.library)
+    return Talker.from_pretrained(args.model, device=getattr(args, "device", None)).with_enrolled(enrolled)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """A bar on stderr that shows the stage and its share done."""
+    from tqdm import tqdm
+
+    with tqdm(total=100, bar_format="{desc:<8} {bar} {n:3.0f} %", disable=quiet) as bar:
+
+        def show(stage: str, fraction: float) -> None:
+            bar.set_description_str(stage, refresh=False)
+            bar.n = round(100 * fraction)
+            bar.refresh()
+
+        yield show
 
 
 def models(args: argparse.Namespace) -> None:
@@ -86,6 +138,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _add_library(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--library", metavar="FILE",
+        help="file of enrolled identities (default: $TALKER_IDENTITIES, else talker/identities.safetensors in the data folder)",
+    )  # fmt: skip
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     root = argparse.ArgumentParser(prog="python -m talker", description="Recorded speech in, talking 3D faces out.")
@@ -96,7 +155,10 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--out", required=True, metavar="DIR", help="folder to write into; made if missing")
     add.add_argument("--takes", type=_count, default=4, help="how many animations to sample (default 4)")
     add.add_argument("--seed", type=int, default=0, help="the same seed gives the same takes (default 0)")
-    add.add_argument("--identity", default="auto", metavar="auto|NAME", help="talking identity (default: matched)")
+    add.add_argument(
+        "--identity", default="auto", metavar="auto|NAME|BLEND",
+        help="talking identity: matched by voice (default), a name, or a blend such as NAME:0.7,OTHER:0.3",
+    )  # fmt: skip
     add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
     add.add_argument("--steps", type=_count, help="denoising steps, 1 to the model's own (default: all of them)")
     add.add_argument("--guidance", type=float, help="guidance strength, for models trained with it")
@@ -116,11 +178,36 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--transparent", action="store_true", help="also comparison.webm and stills without background")
     add.add_argument("--device", help="cpu or cuda (default: what there is)")
     add.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_library(add)
     add.set_defaults(run=speak)
 
-    add = verbs.add_parser("identities", help="list the identity library")
+    add = verbs.add_parser("identities", help="list the identities, learned and enrolled")
     add.add_argument("--model", default="diffusiontalker", metavar="NAME")
+    add.add_argument("--enrolled", action="store_true", help="only those that were enrolled")
+    _add_library(add)
     add.set_defaults(run=identities)
+
+    about = (
+        "Add an identity from recordings of one speaker, up to 60 s each. From speech alone it is a mixture of the most "
+        "similar identities; with --motion, an embedding fine-tuned on it. Ask the speaker first."
+    )
+    add = verbs.add_parser("enrol", help="add an identity from recordings of a speaker", description=about)
+    add.add_argument("name", metavar="NAME", help="what to call it")
+    add.add_argument("recordings", nargs="+", metavar="RECORDING", help="speech of one speaker, any audio format")
+    add.add_argument(
+        "--motion", nargs="+", default=[], metavar="FILE",
+        help="what the face did in each recording, in their order: Live Link Face .csv, BEAT .json or takes .npz",
+    )  # fmt: skip
+    add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
+    add.add_argument("--device", help="cpu or cuda (default: what there is)")
+    add.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_library(add)
+    add.set_defaults(run=enrol)
+
+    add = verbs.add_parser("forget", help="remove an enrolled identity")
+    add.add_argument("names", nargs="+", metavar="NAME")
+    _add_library(add)
+    add.set_defaults(run=forget)
 
     verbs.add_parser("models", help="list the checkpoints").set_defaults(run=models)
 

@@ -12,12 +12,14 @@ from talker.errors import TalkerError
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well.
 
     Other readers see the old file or the whole new one; when the block raises, neither the
     temporary file nor a half-written `path` stays behind. The temporary name keeps the suffix,
     because writers such as PyAV and numpy choose the format by it. Missing folders are made.
+
+    private : only the owner may read the file; otherwise it gets the usual mode
 
     Raises TalkerError when the folder cannot be written.
     """
@@ -31,10 +33,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        # mkstemp makes files that only their owner reads; the finished file gets the usual mode.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        if not private:  # mkstemp makes files that only their owner reads
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,8 +1,13 @@
-"""The identity library: a learned embedding per speaker, found again by voice (paper, section 3.3)."""
+"""Identities: a learned embedding per speaker, found again by voice (paper, section 3.3), and those added later.
+
+`IdentityLibrary` is what a model learned. `Identities` is everyone a loaded model can speak as: the
+learned ones and those that were enrolled (talker.enrol), alone or blended by weights.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,12 +23,18 @@ IDENTITY_DIM = 32
 TEMPERATURE = 0.07
 """Temperature τ of eq. 14; the paper does not print it, this is CLIP's (Radford et al. 2021)."""
 
+NEIGHBOURS = 5
+"""Learned identities that an identity enrolled from speech alone is mixed from."""
+
+AUTO = "auto"
+"""What stands for the best match of the voice wherever an identity is named."""
+
 
 @dataclass(frozen=True)
 class Match:
-    """The identity found for a voice.
+    """The identity found for a voice, or the one that was picked.
 
-    name, similarity : the best match and its cosine similarity in [-1, 1]
+    name, similarity : the identity (a name or a blend) and its cosine similarity with the voice in [-1, 1]
     ranking          : all (name, similarity), best first
     """
 
@@ -34,6 +45,8 @@ class Match:
 
 NO_MATCH = Match("none", 0.0)
 """What a model without identities finds for every voice."""
+
+WITHOUT_IDENTITIES = "This model was trained without identities; leave the identity out, or choose another model."
 
 
 class IdentityLibrary(nn.Module):
@@ -73,9 +86,7 @@ class IdentityLibrary(nn.Module):
     def index(self, name: str) -> int:
         """Row of a name. Raises TalkerError for a name that is not in the library."""
         if name not in self.names:
-            raise TalkerError(
-                f"There is no identity “{name}” in this model; run “python -m talker identities” to see its names."
-            )
+            raise TalkerError(unknown(name))
         return self.names.index(name)
 
     def embedding(self, name: str) -> torch.Tensor:
@@ -111,15 +122,184 @@ class IdentityLibrary(nn.Module):
         return self.voice_features(voice) @ self.identity_features().T / self.log_temperature.exp()
 
     @torch.no_grad()
-    def match(self, voice: np.ndarray | torch.Tensor) -> Match:
-        """The identity whose feature has the highest cosine similarity with the voice (E,)."""
-        voice = torch.as_tensor(voice, dtype=self.embeddings.dtype, device=self.embeddings.device)
-        if voice.shape != self.voice_mean.shape:
+    def voice_feature(self, voices: np.ndarray) -> torch.Tensor:
+        """One unit vector (E,) of a speaker's recordings: the mean of the features of their voices (n, E).
+
+        Raises TalkerError for voices of another speech encoder.
+        """
+        voices = torch.as_tensor(voices, dtype=self.embeddings.dtype, device=self.embeddings.device)
+        if voices.shape[-1] != len(self.voice_mean):
             raise TalkerError(
                 f"This identity library compares voices of {len(self.voice_mean)} numbers, the speech encoder gave "
-                f"{tuple(voice.shape)}; use the encoder the model was trained with."
+                f"{voices.shape[-1]}; use the encoder the model was trained with."
             )
-        similarity = (self.identity_features() @ self.voice_features(voice)).cpu().numpy()
+        return F.normalize(self.voice_features(voices).mean(dim=0), dim=0)
+
+    @torch.no_grad()
+    def neighbours(self, feature: torch.Tensor, count: int = NEIGHBOURS) -> dict[str, float]:
+        """The learned identities nearest to a voice's feature (E,), best first, with weights that sum to 1.
+
+        The weights are the softmax of the similarities over the library's temperature: the
+        probabilities that eq. 14 gives these identities, were there no others.
+        """
+        similarity = self.identity_features() @ feature
+        nearest = similarity.topk(min(count, len(self.names)))
+        weights = (nearest.values / self.log_temperature.exp()).softmax(dim=0)
+        return {self.names[row]: float(weight) for row, weight in zip(nearest.indices, weights)}
+
+    def match(self, voice: np.ndarray | torch.Tensor) -> Match:
+        """The learned identity whose feature has the highest cosine similarity with the voice (E,)."""
+        return Identities(self).match(voice)
+
+
+def unknown(name: str) -> str:
+    """The sentence about a name that nobody has."""
+    return f"There is no identity “{name}” in this model; run “python -m talker identities” to see its names."
+
+
+@dataclass(frozen=True)
+class EnrolledIdentity:
+    """An identity that was added to those a model learned.
+
+    name       : as `talker.enrol.check_name` allows
+    voices     : (n, E) float32, one voice per recording as the speech encoder gave it
+    encoder    : fingerprint of that speech encoder
+    embedding  : (32,) float32, fine-tuned on motion; None for an identity enrolled from speech alone, whose
+                 embedding is the mixture of its neighbours in whatever library it is used with
+    checkpoint : fingerprint of the denoiser that the embedding was fine-tuned for, "" without one
+    model      : that denoiser's name, for messages
+    """
+
+    name: str
+    voices: np.ndarray
+    encoder: str
+    embedding: np.ndarray | None = None
+    checkpoint: str = ""
+    model: str = ""
+
+
+class Identities:
+    """Everyone a model can speak as: K learned identities, then the enrolled ones that fit it.
+
+    names      : all of them
+    embeddings : (K', 32); features : (K', E) unit vectors. A learned identity's feature comes from its
+                 embedding, an enrolled one's is its own voice, so that the person is found again
+    enrolled   : those of them that were enrolled, by name
+    refused    : name of an enrolled identity that does not fit this model → the sentence that says why
+
+    A model without identities (library is None) speaks as nobody: there are no names, and any voice's match is NO_MATCH.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, library: IdentityLibrary | None, enrolled: Mapping[str, EnrolledIdentity] | None = None,
+        encoder: str = "", checkpoint: str = "",
+    ):  # fmt: skip
+        """encoder, checkpoint : fingerprints of the speech encoder and the denoiser that the library belongs to."""
+        self.library = library
+        self.names = list(library.names) if library else []
+        self.enrolled: dict[str, EnrolledIdentity] = {}
+        self.refused: dict[str, str] = {}
+        if library is None:
+            self.refused = dict.fromkeys(enrolled or {}, WITHOUT_IDENTITIES)
+            return
+        embeddings, features = [library.embeddings.detach()], [library.identity_features()]
+        for name, identity in (enrolled or {}).items():
+            if sentence := _misfit(identity, library, encoder, checkpoint):
+                self.refused[name] = sentence
+                continue
+            feature = library.voice_feature(identity.voices)
+            if identity.embedding is None:
+                embedding = mixture(library, library.neighbours(feature))
+            else:
+                embedding = torch.as_tensor(identity.embedding).to(library.embeddings)
+            self.names.append(name)
+            self.enrolled[name] = identity
+            embeddings.append(embedding[None])
+            features.append(feature[None])
+        self.embeddings, self.features = torch.cat(embeddings), torch.cat(features)
+
+    def weights(self, identity: str | Mapping[str, float]) -> dict[str, float]:
+        """Names with weights that sum to 1, of a name, of a blend "NAME:0.7,OTHER:0.3", or of a mapping.
+
+        Raises TalkerError for names that nobody has, and for weights below 0 or all 0.
+        """
+        if self.library is None:
+            raise TalkerError(WITHOUT_IDENTITIES)
+        if isinstance(identity, str) and identity in self.names:
+            return {identity: 1.0}
+        parts = parse_blend(identity) if isinstance(identity, str) else identity
+        for name, weight in parts.items():
+            if name not in self.names:
+                raise TalkerError(self.refused.get(name) or unknown(name))
+            if not 0 <= weight < math.inf:
+                raise TalkerError(f"The weight of “{name}” in a blend is {weight}; give a number such as 0.5.")
+        total = sum(parts.values())
+        if not total:
+            raise TalkerError("A blend of identities needs a weight above 0, as in NAME:0.7,OTHER:0.3.")
+        return {name: weight / total for name, weight in parts.items() if weight}
+
+    def embedding(self, identity: str | Mapping[str, float]) -> torch.Tensor | None:
+        """The embedding (32,) of a name or blend: the weighted mean of its parts; None for NO_MATCH's name."""
+        if self.library is None and identity == NO_MATCH.name:
+            return None
+        return self._mean(self.embeddings, identity)
+
+    def match(self, voice: np.ndarray | torch.Tensor, identity: str | Mapping[str, float] = AUTO) -> Match:
+        """All identities ranked by the cosine similarity of their features with a voice (E,).
+
+        identity : the one to take; "auto" is the most similar. A blend is as similar as the weighted mean of its
+                   parts' features
+        """
+        if self.library is None and identity == AUTO:
+            return NO_MATCH
+        weights = None if identity == AUTO else self.weights(identity)
+        feature = self.library.voice_feature(np.asarray(voice)[None])
+        similarity = (self.features @ feature).cpu().numpy()
         order = np.argsort(-similarity, kind="stable")
         ranking = [(self.names[i], float(similarity[i])) for i in order]
-        return Match(ranking[0][0], ranking[0][1], ranking)
+        if weights is None:
+            return Match(ranking[0][0], ranking[0][1], ranking)
+        mean = F.normalize(self._mean(self.features, weights), dim=0)
+        return Match(blend_name(weights), float(mean @ feature), ranking)
+
+    def _mean(self, rows: torch.Tensor, identity: str | Mapping[str, float]) -> torch.Tensor:
+        return sum(weight * rows[self.names.index(name)] for name, weight in self.weights(identity).items())
+
+
+def mixture(library: IdentityLibrary, weights: Mapping[str, float]) -> torch.Tensor:
+    """The weighted mean (32,) of learned embeddings."""
+    return sum(weight * library.embedding(name).detach() for name, weight in weights.items())
+
+
+def parse_blend(text: str) -> dict[str, float]:
+    """"NAME:0.7,OTHER:0.3" as {"NAME": 0.7, "OTHER": 0.3}; a name alone has the weight 1. TalkerError for other text."""
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, weight = part.rpartition(":") if ":" in part else (part, "", "1")
+        try:
+            weights[name.strip()] = weights.get(name.strip(), 0.0) + float(weight)
+        except ValueError:
+            raise TalkerError(f"“{part}” is no part of a blend; write names with weights, as in NAME:0.7,OTHER:0.3.")
+    return weights
+
+
+def blend_name(weights: Mapping[str, float]) -> str:
+    """What a blend is called: its only name, or "NAME:0.7,OTHER:0.3" with weights that sum to 1."""
+    if len(weights) == 1:
+        return next(iter(weights))
+    return ",".join(f"{name}:{weight:.3g}" for name, weight in weights.items())
+
+
+def _misfit(identity: EnrolledIdentity, library: IdentityLibrary, encoder: str, checkpoint: str) -> str | None:
+    """Why an enrolled identity cannot be used with a model, or None."""
+    if identity.name in library.names:
+        return f"This model has learned an identity “{identity.name}” of its own; forget the one that was enrolled."
+    if identity.encoder != encoder:
+        return f"“{identity.name}” was enrolled with another speech encoder; forget it and enrol it again."
+    if identity.embedding is not None and identity.checkpoint != checkpoint:
+        return (
+            f"“{identity.name}” was enrolled from motion for another checkpoint ({identity.model}); choose that model, "
+            "or forget it and enrol it again."
+        )
+    return None

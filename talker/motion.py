@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talker.errors import TalkerError
+
 FPS = 30.0
 """Frames a second of all motion that the default models make."""
 
@@ -56,6 +58,24 @@ class Motion:
     coefficients: np.ndarray
     head: np.ndarray
     fps: float = FPS
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds: every frame lasts 1 / fps."""
+        return len(self.coefficients) / self.fps
+
+
+LENGTH_TOLERANCE = 0.5
+"""Seconds by which motion and speech of one recording may differ: cameras and microphones stop one after the other."""
+
+
+def check_lengths(motion: Motion, seconds: float, label: str) -> None:
+    """Raise TalkerError when motion and the speech it belongs to, `seconds` long, differ by more than LENGTH_TOLERANCE."""
+    if abs(motion.seconds - seconds) > LENGTH_TOLERANCE:
+        raise TalkerError(
+            f"{label} lasts {motion.seconds:.2f} s at {motion.fps:g} frames a second, but its speech {seconds:.2f} s; "
+            "give speech and motion of the same recording."
+        )
 
 
 def resample(motion: Motion, fps: float, frames: int | None = None) -> Motion:

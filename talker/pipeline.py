@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from talker.audio import Speech
-from talker.checkpoints import load_config
+from talker.checkpoints import fingerprint, load_config
 from talker.encoders import SpeechEncoder
 from talker.errors import TalkerError
-from talker.identity import Match
+from talker.identity import AUTO, EnrolledIdentity, Identities, Match
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
 from talker.motion import FPS
@@ -51,9 +54,9 @@ def _checkpoint_folder(model: str | Path) -> Path:
 
 
 class Talker:
-    """A loaded model with its speech encoder and, unless it was trained without, its identity library.
+    """A loaded model with its speech encoder and identities.
 
-    identities      : names of the library, none for a model without one
+    library         : who it can speak as, learned and enrolled; nobody for a model trained without identities
     seconds_to_load : what loading took
     """
 
@@ -62,6 +65,7 @@ class Talker:
         self.encoder = encoder
         self.name = name
         self.device = device
+        self.library = Identities(denoiser.library)
         self.seconds_to_load = 0.0
 
     @classmethod
@@ -88,10 +92,21 @@ class Talker:
         talker.seconds_to_load = time.perf_counter() - start
         return talker
 
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What an enrolled identity is bound to: {"encoder", "checkpoint"} → fingerprint of the weights."""
+        return {"encoder": fingerprint(self.encoder.model), "checkpoint": fingerprint(self.denoiser)}
+
+    def with_enrolled(self, enrolled: Mapping[str, EnrolledIdentity]) -> Talker:
+        """This model with the identities it learned and these (talker.identity_file.read_identities); weights are shared."""
+        talker = copy.copy(self)
+        talker.library = Identities(self.denoiser.library, enrolled, **(self.fingerprints if enrolled else {}))
+        return talker
+
     @property
     def identities(self) -> list[str]:
-        """Names in the identity library."""
-        return list(self.denoiser.library.names) if self.denoiser.library else []
+        """Names of all identities, the learned ones first."""
+        return list(self.library.names)
 
     @property
     def max_steps(self) -> int:
@@ -101,14 +116,14 @@ class Talker:
     def match(self, speech: Speech) -> Match:
         """The identities whose voices are most like the speech's; NO_MATCH for a model without identities."""
         features = self.encoder.encode(speech, 1)
-        return self.denoiser.match(features.voice)
+        return self.library.match(features.voice)
 
     def speak(
         self,
         speech: Speech,
         takes: int = 4,
         seed: int = 0,
-        identity: str = "auto",
+        identity: str | Mapping[str, float] = AUTO,
         steps: int | None = None,
         eta: float | None = None,
         guidance: float | None = None,
@@ -118,7 +133,8 @@ class Talker:
 
         takes    : S ≥ 1; each starts from its own noise, and the first ones do not depend on S
         seed     : the same seed gives the same takes, bit for bit, on one device
-        identity : "auto" takes the best match of the voice, else a name of the library
+        identity : "auto" takes the best match of the voice, else a name, or a blend of several with weights:
+                   "NAME:0.7,OTHER:0.3" or {"NAME": 0.7, "OTHER": 0.3}
         steps    : 1 to the model's N, all of them by default
         eta      : noise added back on every step; 0 deterministic (the default of distilled students), 1 ancestral
         guidance : for models trained with dropped conditions; others refuse it
@@ -128,10 +144,8 @@ class Talker:
             raise TalkerError(f"Between 1 and {MAX_TAKES} takes can be sampled at once, not {takes}.")
         if guidance is not None:
             raise TalkerError(f"The model {self.name} was trained without guidance; leave the guidance out.")
-        if identity != "auto":
-            if self.denoiser.library is None:
-                raise TalkerError(f"The model {self.name} was trained without identities; leave the identity out.")
-            self.denoiser.library.index(identity)
+        if identity != AUTO:
+            self.library.weights(identity)
         self.denoiser.schedule.subset(steps)
         report = callback or (lambda stage, fraction: None)
         seconds = {"load": self.seconds_to_load}
@@ -143,29 +157,19 @@ class Talker:
         seconds["encode"] = time.perf_counter() - start
 
         start = time.perf_counter()
-        match = self.denoiser.match(features.voice)
-        if identity != "auto":
-            match = Match(identity, dict(match.ranking)[identity], match.ranking)
+        match = self.library.match(features.voice, identity)
         report("match", 1.0)
         seconds["match"] = time.perf_counter() - start
 
         start = time.perf_counter()
-        sampler = SAMPLERS[self.denoiser.config.sampler]
-        generators = take_generators(seed, takes)
-        shape = (takes, len(features.frames), self.denoiser.channels)
-        options = {} if eta is None else {"eta": eta}
-        with torch.inference_mode():
-            clean = sampler(
-                windowed(self.denoiser), shape, self.denoiser.schedule,
-                self.denoiser.condition(features.frames, match.name), steps,
-                generator=generators, noise=self.denoiser.start_noise(draw_noise(shape, generators).to(self.device)),
-                callback=lambda done, count: report("sample", done / count), **options,
-            )  # fmt: skip
-            coefficients, head = self.denoiser.to_motion(clean)
+        embedding = self.library.embedding(match.name if identity == AUTO else identity)
+        coefficients, head = self.sample(
+            features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count)
+        )
         seconds["sample"] = time.perf_counter() - start
         return Takes(
-            coefficients=coefficients.float().cpu().numpy(),
-            head=head.float().cpu().numpy(),
+            coefficients=coefficients,
+            head=head,
             fps=FPS,
             seed=seed,
             identity=match,
@@ -174,3 +178,28 @@ class Talker:
             device=self.device.type,
             seconds=seconds,
         )
+
+    def sample(
+        self,
+        frames: np.ndarray,
+        embedding: torch.Tensor | None,
+        takes: int = 4,
+        seed: int = 0,
+        steps: int | None = None,
+        eta: float | None = None,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (S, T, 52) and head (S, T, 3) for speech features (T, D) and an identity embedding
+        (32,), or None for a model without identities; the other arguments as for `speak`."""
+        sampler = SAMPLERS[self.denoiser.config.sampler]
+        generators = take_generators(seed, takes)
+        shape = (takes, len(frames), self.denoiser.channels)
+        options = {} if eta is None else {"eta": eta}
+        with torch.inference_mode():
+            clean = sampler(
+                windowed(self.denoiser), shape, self.denoiser.schedule, self.denoiser.condition(frames, embedding), steps,
+                generator=generators, noise=self.denoiser.start_noise(draw_noise(shape, generators).to(self.device)),
+                callback=callback, **options,
+            )  # fmt: skip
+            coefficients, head = self.denoiser.to_motion(clean)
+        return coefficients.float().cpu().numpy(), head.float().cpu().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Tests never leave the machine; set before gradio or transformers are imported by any test.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Nor do they see or change the identities that a user has enrolled.
+os.environ["TALKER_IDENTITIES"] = str(Path(tempfile.gettempdir()) / f"talker-tests-{os.getpid()}" / "identities.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -160,10 +160,16 @@ class MotionModel(nn.Module):
         """The identities whose voices are most like the voice (E,); NO_MATCH for a model without identities."""
         return NO_MATCH if self.library is None else self.library.match(voice)
 
-    def condition(self, audio: np.ndarray | torch.Tensor, identity: str) -> Condition:
-        """The condition of one utterance, shared by all its takes. audio : (T, D); identity : a name."""
+    def condition(self, audio: np.ndarray | torch.Tensor, identity: str | torch.Tensor | None) -> Condition:
+        """The condition of one utterance, shared by all its takes.
+
+        audio : (T, D); identity : a name or an embedding (32,), of no account for a model without identities
+        """
         audio = torch.as_tensor(audio, dtype=torch.float32, device=self.motion_mean.device)
-        return Condition(audio[None], None if self.library is None else self.library.embedding(identity)[None])
+        if self.library is None:
+            return Condition(audio[None])
+        embedding = self.library.embedding(identity) if isinstance(identity, str) else identity
+        return Condition(audio[None], embedding[None])
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:
         """Speech features (B, T, D) to zero mean and unit variance. TalkerError for another T or D."""

@@ -73,9 +73,8 @@ def test_an_identity_can_be_chosen_and_changes_the_motion(talker, speech):
 
 
 def test_a_model_without_identities_speaks_for_none(talker, speech):
-    plain = Talker.from_pretrained("diffusiontalker")
-    config = dataclasses.replace(plain.denoiser.config, identities=[])
-    plain.denoiser = DiffusionTalker(config).eval()
+    config = dataclasses.replace(talker.denoiser.config, identities=[])
+    plain = Talker(DiffusionTalker(config).eval(), talker.encoder, "plain", talker.device)
     takes = plain.speak(speech, takes=1)
     assert takes.identity == plain.match(speech) == Match("none", 0.0, []) and plain.identities == []
     with pytest.raises(TalkerError, match="without identities"):
