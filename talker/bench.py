@@ -9,20 +9,25 @@ import statistics
 import numpy as np
 import torch
 
-from talker.audio import SAMPLE_RATE, speech_from_array
+from talker.audio import SAMPLE_RATE, Speech, speech_from_array
 from talker.pipeline import Talker
 
 STAGES = ("encode", "match", "sample")
 
 
-def measure(model: str, seconds: float, takes: int, steps: int | None, repeats: int) -> dict:
-    """Median over `repeats` runs after one warm-up, on `seconds` of modulated noise (time does not
-    depend on what is said). ITF is seconds of computing per frame of speech, for all takes together,
-    as in DiffusionTalker, sec. 4.1."""
-    talker = Talker.from_pretrained(model)
+def modulated_noise(seconds: float) -> Speech:
+    """What inference is timed on: noise that swells four times a second, as syllables do. Time does not depend on
+    what is said."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     noise = np.random.default_rng(0).standard_normal(len(time)) * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * time))
-    speech = speech_from_array((0.1 * noise).astype(np.float32), SAMPLE_RATE, "bench")
+    return speech_from_array((0.1 * noise).astype(np.float32), SAMPLE_RATE, "bench")
+
+
+def measure(model: str, seconds: float, takes: int, steps: int | None, repeats: int) -> dict:
+    """Median over `repeats` runs after one warm-up, on `seconds` of modulated noise. ITF is seconds of computing per
+    frame of speech, for all takes together, as in DiffusionTalker, sec. 4.1."""
+    talker = Talker.from_pretrained(model)
+    speech = modulated_noise(seconds)
     runs = [talker.speak(speech, takes=takes, steps=steps) for _ in range(repeats + 1)][1:]
     frames = runs[0].coefficients.shape[1]
     stage_seconds = {stage: statistics.median(run.seconds[stage] for run in runs) for stage in STAGES}

@@ -14,7 +14,7 @@ VERBS = {
     "train": ("training.trainer", "train a denoiser on a corpus"),
     "distill": ("training.distillation", "halve a teacher's steps by progressive distillation"),
     "evaluate": ("training.evaluate", "measure a checkpoint on held-out speech"),
-    "reproduce": ("training.reproduce", "make the shipped checkpoints again, from speech to student"),
+    "reproduce": ("training.reproduce", "make the shipped checkpoints, a table or a figure of the paper again"),
 }
 """Verb -> (module with add_arguments(parser) and run(args), one line of help)."""
 

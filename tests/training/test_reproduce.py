@@ -5,7 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
-from training import reproduce
+from training.reproduce import checkpoints as reproduce
 from training.__main__ import VERBS
 
 

@@ -6,7 +6,6 @@ repeated, and one that was interrupted goes on.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -20,7 +19,7 @@ from talker.pipeline import CHECKPOINTS
 from training.recipe import load_recipe
 from training.trainer import CHECKPOINT_FOLDER
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _run(*words: str | Path, processes: int = 1) -> None:
@@ -92,25 +91,3 @@ def reproduce_checkpoints(
         "--corpus", corpus.resolve(), "--out", out / "evaluation.json",
     )  # fmt: skip
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `python -m training reproduce`."""
-    parser.add_argument("target", choices=["checkpoints"], help="what to make again")
-    parser.add_argument(
-        "--speech", type=Path, default=os.environ.get("TALKER_SPEECH"),
-        help="folder of {speaker}-{chapter}-{utterance}.flac (default: the variable TALKER_SPEECH)",
-    )  # fmt: skip
-    parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the speech encoder")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder for corpus and features (data)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (runs)")
-    parser.add_argument("--out", type=Path, default=CHECKPOINTS, help="folder of the checkpoints (checkpoints)")
-    parser.add_argument("--processes", type=int, default=1, help="trainers side by side, one a GPU (1: best on a CPU)")
-
-
-def run(args: argparse.Namespace) -> None:
-    """Runs `python -m training reproduce`."""
-    if args.speech is None:
-        raise TalkerError("Say where the speech is: --speech DIR, or the environment variable TALKER_SPEECH.")
-    reproduce_checkpoints(
-        Path(args.speech), args.data, args.runs, args.out, args.unlabelled, max(1, args.processes or 1)
-    )

@@ -1,0 +1,91 @@
+"""What tables measure of trained models: errors on held-out speech, and inference time of all rows together."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from talker.atomic import whole_file
+from talker.bench import STAGES, modulated_noise
+from talker.checkpoints import WEIGHTS_FILE
+from talker.pipeline import Talker
+from training.beat import Utterance, read_corpus
+from training.evaluate import errors
+from training.reproduce.setup import Setup, digest
+from training.reproduce.runs import side_by_side
+
+def load_talker(checkpoint: str | Path, sampling: dict | None = None) -> Talker:
+    """A checkpoint as a Talker; sampling changes fields of its config ("sampler", "lip_noise")."""
+    talker = Talker.from_pretrained(checkpoint)
+    talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
+    return talker
+
+
+def measure_errors(
+    checkpoint: Path, corpus: Path, names: Sequence[str], takes: int, sampling: dict | None, folder: Path
+) -> dict[str, float]:
+    """MBE, LBE and |FDD| of a checkpoint on these utterances, in one thread; kept in a folder and found there again."""
+    torch.set_num_threads(1)
+    weights = hashlib.blake2b((checkpoint / WEIGHTS_FILE).read_bytes(), digest_size=8).hexdigest()
+    kept = folder / f"errors-{digest(weights, corpus, names, takes, sampling)}.json"
+    if kept.exists():
+        return json.loads(kept.read_text())
+    wanted = set(names)
+    utterances = [u for u in read_corpus(corpus) if u.id in wanted]
+    found = errors(load_talker(checkpoint, sampling), utterances, takes)
+    with whole_file(kept) as temporary:
+        temporary.write_text(json.dumps(found, indent=1))
+    return found
+
+
+def errors_of(
+    checkpoints: Sequence[tuple[Path, dict | None]], utterances: Sequence[Utterance], setup: Setup
+) -> list[dict[str, float]]:
+    """measure_errors of (checkpoint, sampling) each on the same utterances, setup.jobs side by side."""
+    names, takes = [u.id for u in utterances], setup.budget.takes
+    folder = setup.runs / "measured"
+    arguments = [(path, setup.corpus, names, takes, sampling, folder) for path, sampling in checkpoints]
+    return side_by_side(measure_errors, arguments, setup.jobs, "measure errors")
+
+
+def inference_times(checkpoints: Sequence[Path], seconds: float, repeats: int) -> list[dict[str, float]]:
+    """Inference time per frame (ITF, section 4.1) of several checkpoints: one take, one thread, medians.
+
+    The checkpoints take turns, so that what else the machine does meets all of them alike; each warms up once.
+    Returns {"ITF": seconds per frame of encoding, matching and sampling, "sampling": of sampling alone} each.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        talkers = [Talker.from_pretrained(path) for path in checkpoints]
+        speech = modulated_noise(seconds)
+        rounds: list[list[dict[str, float]]] = []
+        for _ in range(repeats + 1):
+            rounds.append([])
+            for talker in talkers:
+                takes = talker.speak(speech, takes=1)
+                frames = takes.coefficients.shape[1]
+                rounds[-1].append({
+                    "ITF": sum(takes.seconds[stage] for stage in STAGES) / frames,
+                    "sampling": takes.seconds["sample"] / frames,
+                })  # fmt: skip
+        return [
+            {key: statistics.median(one[k][key] for one in rounds[1:]) for key in ("ITF", "sampling")}
+            for k in range(len(talkers))
+        ]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def machine() -> str:
+    """What inference was timed on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    return f"{device}, {os.cpu_count()} cores, one thread, torch {torch.__version__}"

@@ -1,0 +1,160 @@
+"""What all experiments share: budgets, the data they use, where their results go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from talker.errors import TalkerError
+from talker.pipeline import CHECKPOINTS
+from training.beat import CORPUS_FILE, Utterance, read_corpus
+from training.dataset import FeatureCache
+from training.features import feature_caches, fingerprint
+from training.recipe import load_recipe
+from training.reproduce.beat_sequences import cut_sequences
+
+DATA = Path("data")
+"""Where `corpus` and `reproduce checkpoints` put corpus and features."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much computing a table gets.
+
+    recipe, distill_recipe : what denoisers and students are trained with
+    steps, distill_steps   : training steps of a model and of each distillation stage; 0 leaves them to the recipe
+    utterances             : held-out utterances that are measured, evenly spread; None for all
+    takes                  : animations of each
+    seconds, repeats       : length of the speech that inference is timed on, and how often
+    """
+
+    name: str = "small"
+    recipe: str = "diffusiontalker-default"
+    distill_recipe: str = "distill"
+    steps: int = 3000
+    distill_steps: int = 1200
+    utterances: int | None = 24
+    takes: int = 2
+    seconds: float = 10.0
+    repeats: int = 3
+
+
+SMALL = Budget()
+"""Each table as a whole in less than two hours on two cores."""
+
+FULL = Budget("full", "diffusiontalker", "diffusiontalker", steps=0, distill_steps=0, utterances=None, takes=4, repeats=5)
+"""The paper's (section 4.1): 50 epochs at a constant rate for the teacher, and for each of its students, whose
+number the paper leaves open."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Data, budget and folders of one experiment.
+
+    corpus  : folder in BEAT's layout with a corpus.json
+    encoder : folder or hub id of the speech encoder
+    runs    : folder of trained models and features, shared by all experiments
+    out     : folder of the experiment's own results
+    budget  : Budget
+    jobs    : trainings and measurements side by side, one process and one thread each; 1 runs them in this process
+    vocaset : folder of VOCASET for table 3, or None
+    rig     : face for vertices and pictures; the default one unless given
+    """
+
+    corpus: Path
+    encoder: str
+    runs: Path
+    out: Path
+    budget: Budget = SMALL
+    jobs: int = 1
+    features_folder: Path | None = None
+    vocaset: Path | None = None
+    rig: str | None = None
+    model: str | None = None
+    notes: dict = field(default_factory=dict)
+
+    @cached_property
+    def variants(self) -> int:
+        """Augmented copies of each training utterance."""
+        return load_recipe(self.budget.recipe).variants
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What the features are made from."""
+        return fingerprint(self.corpus, self.encoder, self.variants)
+
+    @cached_property
+    def data(self) -> str:
+        """What tables call the corpus."""
+        content = json.loads((self.corpus / CORPUS_FILE).read_text(encoding="utf-8"))
+        return "synthetic corpus" if "synthetic" in content else content.get("name", self.corpus.name)
+
+    @cached_property
+    def features(self) -> Path:
+        """Folder of the features: the corpus's own where they fit, else one here, computed once."""
+        given = self.features_folder
+        if given and (given / "train.safetensors").exists():
+            if FeatureCache.load(given / "train.safetensors").notes.get("made_from") == self.fingerprint:
+                return given
+        return self.runs / f"features-{self.fingerprint}"
+
+    def prepare(self) -> None:
+        """Compute the features once, before several processes share them."""
+        feature_caches(self.features, self.corpus, self.encoder, self.variants)
+
+    def held_out(self, count: int | None = -1, split: str = "heldout_utterance") -> list[Utterance]:
+        """Held-out utterances, evenly spread over their speakers: `count` of them, the budget's unless given.
+
+        Raises TalkerError when the corpus has none.
+        """
+        found = read_corpus(self.corpus, [split])
+        if not found:
+            raise TalkerError(f"{self.corpus} has no utterance of the split {split}; make it with `python -m training corpus`.")
+        return spread(found, self.budget.utterances if count == -1 else count)
+
+
+def spread(items: list, count: int | None) -> list:
+    """`count` of the items, evenly spread from the first to the last; all of them when None or more than there are."""
+    if count is None or count >= len(items):
+        return items
+    return [items[k] for k in np.linspace(0, len(items) - 1, count).round().astype(int)]
+
+
+def digest(*values: object) -> str:
+    """Twelve hex digits that differ when a value does."""
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def find_corpus(data: Path, runs: Path) -> tuple[Path, Path | None]:
+    """(corpus with splits, folder of its features or None) of what --data names.
+
+    data : the folder that `reproduce checkpoints` fills (corpus/ and features/), a corpus of `corpus`, or
+           BEAT as it is published, whose recordings are cut into sequences and split first
+    """
+    if (data / "corpus" / CORPUS_FILE).exists():
+        return data / "corpus", data / "features"
+    if (data / CORPUS_FILE).exists():
+        return data, None
+    if any(data.glob("*/*.wav")):
+        return cut_sequences(data, runs / f"beat-{digest(os.fspath(data.resolve()))}"), None
+    raise TalkerError(
+        f"{data} holds neither a corpus (make one with `python -m training corpus`) nor BEAT's "
+        "{speaker}/{id}.wav with .json; give --data another folder."
+    )
+
+
+def find_encoder(encoder: str | None, budget: Budget, data: str) -> str:
+    """The speech encoder: the one given; the embedded one, or for the paper's budget on BEAT the paper's own."""
+    if encoder:
+        return encoder
+    recipe = load_recipe(budget.recipe).encoder
+    if data == "BEAT" or Path(recipe).is_dir():
+        return recipe
+    return str(CHECKPOINTS / "speech-encoder")

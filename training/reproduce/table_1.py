@@ -1,0 +1,126 @@
+"""Table 1 and figure 4: error and inference time by the number of steps, from scratch and distilled."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from talker.atomic import whole_file
+from training.recipe import load_recipe
+from training.reproduce.measurement import errors_of, inference_times, machine
+from training.reproduce.report import Column, format_table, write_report
+from training.reproduce.runs import Run, train
+from training.reproduce.setup import Budget, Setup
+
+PAPER = {
+    (256, False): {"LBE": 0.1050, "|FDD|": 0.1693, "ITF": 255.5e-4},
+    (128, False): {"LBE": 0.1059, "|FDD|": 0.1445, "ITF": 132.4e-4},
+    (64, False): {"LBE": 0.1063, "|FDD|": 0.1517, "ITF": 65.3e-4},
+    (32, False): {"LBE": 0.1053, "|FDD|": 0.1647, "ITF": 32.2e-4},
+    (16, False): {"LBE": 0.1097, "|FDD|": 0.1656, "ITF": 16.8e-4},
+    (8, False): {"LBE": 0.1177, "|FDD|": 0.1709, "ITF": 7.0e-4},
+    (16, True): {"LBE": 0.0957, "|FDD|": 0.1433, "ITF": 16.8e-4},
+    (8, True): {"LBE": 0.0969, "|FDD|": 0.1558, "ITF": 7.1e-4},
+}
+"""(Steps, distilled) -> the paper's table 1, without its row of NVIDIA TensorRT; seconds."""
+
+TEACHER_STEPS = 32
+
+
+def teacher(budget: Budget, changes: tuple = ()) -> Run:
+    """The 32-step model that students are distilled from."""
+    return Run("teacher", budget.recipe, TEACHER_STEPS, budget.steps, changes=changes)
+
+
+def student(budget: Budget, steps: int = 8, changes: tuple = ()) -> Run:
+    """A model of 16 or 8 steps, distilled from the teacher by halving its steps again and again."""
+    above = teacher(budget, changes) if 2 * steps == TEACHER_STEPS else student(budget, 2 * steps, changes)
+    return Run(f"student-{steps}", budget.distill_recipe, steps, budget.distill_steps, above, changes)
+
+
+def scratch(budget: Budget, steps: int) -> Run:
+    """A model of that many steps trained from data: as long as the student of as many steps and its teachers were,
+    so that distillation is compared with training, and not with less training."""
+    stages = {16: 1, 8: 2}.get(steps, 0)
+    return Run(f"scratch-{steps}", budget.recipe, steps, budget.steps and budget.steps + stages * budget.distill_steps)
+
+
+def rows_of(budget: Budget) -> dict[tuple[int, bool], Run]:
+    """(Steps, distilled) -> training, in the paper's order; the teacher is the row of 32 steps."""
+    runs = {(steps, False): scratch(budget, steps) for steps in (256, 128, 64, 32, 16, 8)}
+    runs[TEACHER_STEPS, False] = teacher(budget)
+    return runs | {(steps, True): student(budget, steps) for steps in (16, 8)}
+
+
+COLUMNS = (
+    Column("steps", "steps", "d"),
+    Column("distilled", "distilled"),
+    Column("training_steps", "training\nsteps", "d"),
+    Column("LBE", "LBE", paper=True),
+    Column("|FDD|", "|FDD|", paper=True),
+    Column("ITF", "ITF (1e-4 s)", ".1f", 1e4, paper=True),
+    Column("LBE, DDIM", "LBE, DDIM,\nless lip noise"),
+)
+
+
+def run(setup: Setup) -> str:
+    """Train, measure and write table 1 and figure 4; returns the table's text."""
+    budget, runs = setup.budget, rows_of(setup.budget)
+    train(runs.values(), setup)
+    utterances = setup.held_out()
+    lip_noise = load_recipe("distill").lip_noise
+    checkpoints = [run.checkpoint(setup) for run in runs.values()]
+    own, alike = ({"lip_noise": 1.0}, {"sampler": "ddim", "lip_noise": lip_noise})
+    errors = errors_of([(path, sampling) for sampling in (own, alike) for path in checkpoints], utterances, setup)
+    times = inference_times(checkpoints, budget.seconds, budget.repeats)
+    rows = []
+    for (key, one), first, second, time in zip(runs.items(), errors, errors[len(runs) :], times):
+        rows.append({
+            "steps": key[0], "distilled": key[1], "training_steps": one.trained_steps(setup),
+            **{name: first[name] for name in ("MBE", "LBE", "|FDD|")}, "LBE, DDIM": second["LBE"],
+            **time, "paper": PAPER[key],
+        })  # fmt: skip
+    legend = [
+        f"ours:  {setup.data}, {budget.name} budget, training steps as in the column; "
+        f"{len(utterances)} held-out utterances, {budget.takes} takes each",
+        f"       ITF on {machine()}: {budget.seconds:g} s of speech, one take, median of {budget.repeats}",
+        f"       the last column samples every row alike: DDIM from {lip_noise:g} of the start noise in the lip region",
+        "paper: BEAT, NVIDIA V100 (Chen et al., table 1)",
+    ]
+    text = format_table("Table 1. DiffusionTalker by its number of steps", legend, COLUMNS, rows)
+    content = {
+        "target": "table-1", "data": setup.data, "budget": dataclasses.asdict(budget), "machine": machine(),
+        "utterances": [u.id for u in utterances], "lip_noise_of_last_column": lip_noise, "rows": rows,
+    }  # fmt: skip
+    write_report(setup.out, "table-1", text, content)
+    write_figure_4(rows, setup, setup.out / "figure-4.png")
+    return text
+
+
+def write_figure_4(rows: list[dict], setup: Setup, path: Path) -> None:
+    """Figure 4: ITF against steps, ours as measured with the line through them, and the paper's."""
+    figure = Figure(figsize=(6.4, 4.4), dpi=120, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    for distilled, marker, color in ((False, "o", "#0072B2"), (True, "s", "#D55E00")):
+        chosen = [row for row in rows if row["distilled"] == distilled]
+        label = f"ours, {'distilled' if distilled else 'from scratch'}"
+        axis.plot([r["steps"] for r in chosen], [1e4 * r["ITF"] for r in chosen], marker, color=color, label=label)
+    steps, times = (np.array([row[key] for row in rows]) for key in ("steps", "ITF"))
+    slope, offset = np.polyfit(steps, times, 1)
+    span = np.array([0, steps.max()])
+    label = f"line through ours: {1e4 * slope:.2f} a step + {1e4 * offset:.1f}"
+    axis.plot(span, 1e4 * (slope * span + offset), "-", color="#0072B2", alpha=0.5, label=label)
+    paper = [(row["steps"], 1e4 * row["paper"]["ITF"]) for row in rows if not row["distilled"]]
+    axis.plot(*zip(*paper), "x--", color="#7A7A7A", label="paper, BEAT, V100")
+    axis.set(xlabel="Steps", ylabel="ITF (1e-4 s per frame)")
+    axis.set_title(f"Figure 4. Inference time per frame against steps\nours: {setup.data}; {machine()}", size=10, loc="left")
+    axis.grid(color="#e4e7eb")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png")
