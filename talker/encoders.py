@@ -57,14 +57,19 @@ def _run(online, samples: np.ndarray) -> np.ndarray:
     return np.stack([online.get_frame(i) for i in range(online.num_frames_ready)]).astype(np.float32)
 
 
-def mfcc(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, mean 0 and variance 1 over the utterance."""
+def raw_mfcc(samples: np.ndarray) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, not normalised."""
     options = kaldi_native_fbank.MfccOptions()
     _frame_options(options)
     options.mel_opts.num_bins = 23
     options.num_ceps = 13
     options.use_energy = False
-    cepstra = _run(kaldi_native_fbank.OnlineMfcc(options), samples)
+    return _run(kaldi_native_fbank.OnlineMfcc(options), samples)
+
+
+def mfcc(samples: np.ndarray) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, mean 0 and variance 1 over the utterance."""
+    cepstra = raw_mfcc(samples)
     return (cepstra - cepstra.mean(0)) / np.maximum(cepstra.std(0), 1e-3)
 
 

@@ -245,19 +245,22 @@ def animate(job: tuple[Recording, str, int, int, dict]) -> dict:
         motion = perform(phones, samples, frames, style, (seed, recording.base, number), beats)
         violations += len(articulation.violations(motion.coefficients, phones))
         beat.write_motion(motion, folder / f"{stem}.json")
-    entry = {
+    return _save_record(record, _entry(recording, speech) | {"frames": frames, "violations": violations, "performances": stems})
+
+
+def _entry(recording: Recording, speech: dict) -> dict:
+    """What corpus.json says of a recording whose speech is there, and its motion not yet."""
+    return {
         "speaker": recording.speaker,
         "base": recording.base,
         "split": recording.split,
         "engine": recording.engine,
         "seconds": speech["seconds"],
-        "frames": frames,
-        "violations": violations,
+        "violations": 0,
         "text": speech["text"],
         "phones": speech["phones"],
-        "performances": stems,
+        "performances": [f"{recording.base}-p1"],
     }
-    return _save_record(record, entry)
 
 
 def _bar(iterator: Iterator, total: int, title: str) -> Iterator:
@@ -274,7 +277,7 @@ def make_corpus(
     cache: Path | None = None,
     limit: int | None = None,
     motion: bool = True,
-) -> dict | None:
+) -> dict:
     """Makes the corpus in `out` and returns the content of its corpus.json.
 
     speech       : folder of {speaker}-{chapter}-{utterance}.flac, or None for synthetic voices alone
@@ -282,7 +285,7 @@ def make_corpus(
     performances : of every training utterance; the others have one
     cache        : where alignments are kept; out/../align by default
     limit        : this many recordings of each kind only, for a trial
-    motion       : False stops after the speech and returns None
+    motion       : False stops after the speech, of which the speech encoder can be trained already
     """
     workers = workers or os.cpu_count() or 1
     cache = Path(cache) if cache else out.parent / "align"
@@ -305,10 +308,12 @@ def make_corpus(
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         jobs = [(r, str(out), str(cache), seed) for r in recordings]
         spoken = list(_bar(pool.imap(speak, jobs, chunksize=2), len(jobs), "speech"))
-        if not motion:
-            return None
-        jobs = [(r, str(out), seed, performances, s) for r, s in zip(recordings, spoken, strict=True)]
-        entries = list(_bar(pool.imap_unordered(animate, jobs, chunksize=2), len(jobs), "motion"))
+        pairs = list(zip(recordings, spoken, strict=True))
+        jobs = [(r, str(out), seed, performances, s) for r, s in pairs]
+        if motion:
+            entries = list(_bar(pool.imap_unordered(animate, jobs, chunksize=2), len(jobs), "motion"))
+        else:
+            entries = [_entry(r, s) for r, s in pairs]
     entries.sort(key=lambda e: e["base"])
     held = sorted({r.speaker for r in recordings if r.split == "heldout_speaker"})
     speakers = {r.speaker: {"sex": r.sex, "engine": r.engine} for r in recordings}
@@ -378,5 +383,4 @@ def run(args: argparse.Namespace) -> None:
         args.speech, args.out, args.seed, args.per_voice, args.performances, args.workers, args.cache, args.limit,
         not args.no_motion,
     )  # fmt: skip
-    if content:
-        print(summary(content))
+    print(summary(content))

@@ -1,8 +1,8 @@
 """Training of the compact speech encoder: python -m training speech-encoder.
 
-Two rounds. The first learns from the corpus's phones, lips and speakers. Where MFCCs of unlabelled
-speech are given, its encoder labels them, and the second round learns afresh from both (noisy-student
-training, Xie et al. 2020): unlabelled voices are many, and nobody can learn them by heart.
+Two rounds. The first learns from the corpus's phones and speakers and from espeak-ng's languages. Where
+MFCCs of unlabelled speech are given, its encoder labels them, and the second round learns afresh from all
+(noisy-student training, Xie et al. 2020): unlabelled voices are many, and nobody can learn them by heart.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from talker.atomic import whole_file
 from talker.checkpoints import load_checkpoint, load_tensors, save_checkpoint
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
-from talker.motion import LIP_REGION
-from training.beat import read_corpus
-from training.encoder_data import label_cepstra, recordings, render_corpus
+from training import encoder_data as data
+from training.cepstral_noise import CepstralNoise, statistics
 from training.recipe import Recipe, load_recipe
-from training.speech_encoder import EncoderBatches, EncoderExample, EncoderHeads, encoder_loss
+from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss
 from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, make_accelerator
 
 CROP = 200
 """Features (of 20 ms) in a crop."""
+
+HEADS_FILE = "heads.safetensors"
+"""Weights of FrameHeads, beside the encoder that was trained with them."""
+
+SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.25, "unlabelled": 0.7}
+"""Weights of the kinds of speech in a batch. Strangers are real, and real recordings with labels are few."""
 
 
 class EncoderObjective(nn.Module):
@@ -36,13 +44,15 @@ class EncoderObjective(nn.Module):
         super().__init__()
         config = config or CompactSpeechConfig()
         self.model = nn.ModuleDict(
-            {"encoder": CompactSpeechModel(config), "heads": EncoderHeads(config, speakers)}
+            {
+                "encoder": CompactSpeechModel(config),
+                "heads": FrameHeads(config.feature_size),
+                "speakers": SpeakerHead(config.voice_size, speakers),
+            }
         )
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        losses = encoder_loss(self.model["encoder"], self.model["heads"], batch)
-        losses["total"] = losses.pop("loss")
-        return losses
+        return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch)
 
 
 class EncoderTrainer(Trainer):
@@ -72,83 +82,93 @@ class EncoderTrainer(Trainer):
         }
 
     def export(self) -> Path:
-        """Write the encoder, without its heads, as a folder that AutoModel loads."""
+        """Write the encoder as a folder that AutoModel loads, its heads for phones and articulation beside it."""
         self.swap_average()
         folder = save_checkpoint(
             self.folder / CHECKPOINT_FOLDER, self.model["encoder"], self.config(), self.recipe.text()
         )
-        save_checkpoint(self.folder / "heads", self.model["heads"], {"model_type": "talker-encoder-heads"})
+        heads = {name: tensor.detach().cpu().clone() for name, tensor in self.model["heads"].state_dict().items()}
+        with whole_file(folder / HEADS_FILE) as path:
+            save_file(heads, path, metadata={"format": "pt"})
         self.swap_average()
         return folder
 
 
-def load_round(folder: Path, speakers: int) -> EncoderObjective:
-    """An encoder with its heads, as EncoderTrainer exported them. TalkerError when they are missing."""
-    objective = EncoderObjective(speakers)
-    for part, place in (("encoder", CHECKPOINT_FOLDER), ("heads", "heads")):
-        _, tensors = load_checkpoint(folder / place)
-        load_tensors(objective.model[part], tensors, folder / place)
-    return objective
+def load_encoder(folder: str | Path) -> tuple[CompactSpeechModel, FrameHeads]:
+    """The encoder of a checkpoint folder and the heads beside it. TalkerError when one is missing or broken."""
+    config, tensors = load_checkpoint(folder)
+    if config.get("model_type") != CompactSpeechConfig.model_type:
+        raise TalkerError(f"{folder} is no compact speech encoder; give the folder of one.")
+    model = CompactSpeechModel(CompactSpeechConfig(**config))
+    load_tensors(model, tensors, folder)
+    path = Path(folder) / HEADS_FILE
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise TalkerError(f"The speech encoder's heads {path} are missing or broken ({error}); train it again.") from None
+    heads = FrameHeads(model.config.feature_size)
+    load_tensors(heads, tensors, path)
+    return model.eval(), heads.eval()
 
 
-@torch.inference_mode()
-def frame_accuracy(objective: EncoderObjective, examples: list[EncoderExample]) -> dict[str, float]:
-    """Share of 20 ms frames whose phone is right (all frames; without silence), and rms error of the lips."""
-    objective.eval()
-    right, voiced, squares = [], [], 0.0
-    for example in examples:
-        cepstra = torch.from_numpy(example.cepstra.astype(np.float32))[None]
-        hidden = objective.model["encoder"](cepstra).last_hidden_state[0]
-        known = example.phone.sum(1) > 0
-        truth = example.phone.argmax(1)[known]
-        right.append(objective.model["heads"].phone(hidden).argmax(-1).numpy()[known] == truth)
-        voiced.append(truth != example.phone.shape[1] - 1)  # silence is the last phone
-        squares += float(((objective.model["heads"].lips(hidden).numpy() - example.lips) ** 2).sum())
-    right, voiced = np.concatenate(right), np.concatenate(voiced)
-    frames = sum(len(e.phone) for e in examples)
-    return {
-        "frames_right": float(right.mean()),
-        "frames_right_without_silence": float(right[voiced].mean()),
-        "lip_rms": float(np.sqrt(squares / frames / len(LIP_REGION))),
-        "frames": int(len(right)),
-    }
+def training_batches(recipe: Recipe, corpus: Path, folder: Path) -> tuple[dict[str, EncoderBatches], list[str], set[str]]:
+    """Batches of the training and validation splits, the training speakers' names, and the held-out ones'.
 
-
-def train_encoder(recipe: Recipe, corpus: Path, out: Path, unlabelled: Path | None, cpu: bool = False) -> dict:
-    """Both rounds; returns the measures on the corpus's held-out speakers. Finished rounds are not repeated."""
-    held = recordings(corpus, ("heldout_speaker",))
-    train = recordings(corpus, ("train",))
+    folder : where languages (`languages`) and renderings (`encoder`) are kept
+    """
+    train = data.recordings(corpus, ("train",))
     speakers = sorted({u.speaker for u in train})
-    examples = render_corpus(train, speakers, recipe.variants + 1, recipe.seed)
-    validation = [u for u in read_corpus(corpus, ("validation",)) if u.speaker in speakers]
-    caches = {
-        "train": EncoderBatches(examples, frames=CROP),
-        "validation": EncoderBatches(render_corpus(validation, speakers, 1, recipe.seed), frames=CROP),
+    check = [u for u in data.recordings(corpus, ("validation",)) if u.speaker in speakers]
+    jobs = data.corpus_jobs(train, speakers, recipe.variants)
+    spread = jobs[:: -(-len(jobs) // data.BABBLE_VOICES)]
+    cache = folder / "encoder"
+    pools: dict[str, list[EncoderExample]] = {}
+    for name, real in (("real", True), ("synthetic", False)):
+        chosen = [k for k, u in enumerate(train) if data.is_real(u) == real]
+        sources, own = [train[k].wav for k in chosen], [jobs[k] for k in chosen]
+        pools[name] = data.rendered(cache / f"{name}.safetensors", sources, own, spread, recipe.seed)
+    if recipe.language_minutes:
+        files = data.generate_languages(folder / "languages", recipe.language_minutes, recipe.seed)
+        sources = [wav for wavs in files.values() for wav in wavs]
+        own = data.language_jobs(files)
+        pools["languages"] = data.rendered(cache / "languages.safetensors", sources, own, spread, recipe.seed)
+    validation = data.rendered(
+        cache / "validation.safetensors", [u.wav for u in check], data.corpus_jobs(check, speakers, 0), spread, recipe.seed
+    )
+    batches = {
+        "train": EncoderBatches(pools, SHARES, CROP),
+        "validation": EncoderBatches({"validation": validation}, frames=CROP),
     }
-    folder = out / "round-1"
-    _train_round(recipe, caches, speakers, folder, cpu)
+    return batches, speakers, {u.speaker for u in data.recordings(corpus, ("heldout_speaker",))}
+
+
+def train_encoder(
+    recipe: Recipe, corpus: Path, folder: Path, out: Path, unlabelled: Path | None, cpu: bool = False
+) -> dict:
+    """Both rounds; a finished round is not repeated. Returns what was trained on and where the encoder is."""
+    batches, speakers, held = training_batches(recipe, corpus, folder)
+    run = out / "round-1"
+    _train_round(recipe, batches, speakers, run, cpu)
+    pools = batches["train"].pools
     if unlabelled is not None:
-        first = load_round(folder, len(speakers))
-        without = {u.speaker.removeprefix("ls-") for u in held}
-        caches["train"].unlabelled = label_cepstra(
-            first.model["encoder"], first.model["heads"], unlabelled, without
-        )
-        folder = out / "round-2"
-        _train_round(recipe, caches, speakers, folder, cpu)
-    report = {"recordings": len(train), "speakers": len(speakers), "unlabelled": len(caches["train"].unlabelled)}
-    if held:
-        names = sorted({u.speaker for u in held})
-        report["held_out_speakers"] = frame_accuracy(
-            load_round(folder, len(speakers)), render_corpus(held, names, 1, recipe.seed)
-        )
-    report["checkpoint"] = str(folder / CHECKPOINT_FOLDER)
-    return report
+        without = {name.removeprefix("ls-") for name in held}
+        found = data.label_cepstra(*load_encoder(run / CHECKPOINT_FOLDER), unlabelled, without)
+        real = [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
+        change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
+        batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
+        run = out / "round-2"
+        _train_round(recipe, batches, speakers, run, cpu)
+    hours = {
+        name: round(sum(len(e.phone) for e in examples) / 50 / 3600, 2)
+        for name, examples in batches["train"].pools.items()
+    }
+    return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(run / CHECKPOINT_FOLDER)}
 
 
-def _train_round(recipe: Recipe, caches: dict, speakers: list[str], folder: Path, cpu: bool) -> None:
+def _train_round(recipe: Recipe, batches: dict, speakers: list[str], folder: Path, cpu: bool) -> None:
     torch.manual_seed(recipe.seed)
     accelerator = make_accelerator(recipe, cpu)
-    EncoderTrainer(recipe, EncoderObjective(len(speakers)), caches, folder, accelerator).fit()
+    EncoderTrainer(recipe, EncoderObjective(len(speakers)), batches, folder, accelerator).fit()
     accelerator.free_memory()
 
 
@@ -157,6 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="speech-encoder", help="a YAML file, or a name in training/recipes")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
     parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the second round")
+    parser.add_argument("--cache", type=Path, help="where languages and renderings are kept (beside the corpus)")
     parser.add_argument("--out", type=Path, required=True, help="run folder; training goes on from a state in it")
     parser.add_argument("--steps", type=int, help="training steps of each round instead of the recipe's")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
@@ -164,9 +185,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `python -m training speech-encoder` and prints its measures as JSON."""
+    """Runs `python -m training speech-encoder` and prints what it trained on as JSON."""
     torch.set_num_threads(args.threads)
     recipe = load_recipe(args.recipe)
     if args.steps:
         recipe = recipe.replace(steps=args.steps)
-    print(json.dumps(train_encoder(recipe, args.corpus, args.out, args.unlabelled, args.cpu), indent=2))
+    folder = args.cache or args.corpus.parent
+    print(json.dumps(train_encoder(recipe, args.corpus, folder, args.out, args.unlabelled, args.cpu), indent=2))

@@ -64,13 +64,16 @@ _CONSONANTS = {
     "hɦʔ": (0, 0, 0, 0.1, 0.3, 0),
 }
 
+# espeak-ng writes some retroflex sounds, and the vowel after them, with a full stop.
+_DOTTED = {"s.": "ʂ", "z.": "ʐ", "i.": "ɨ", "l.": "ɭ", "n.": "ɳ", "t.": "ʈ", "d.": "ɖ"}
+
 # Letters that are two sounds one after the other.
 _LIGATURES = {"ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ʨ": "tɕ", "ʥ": "dʑ"}
 
 _TARGETS = {letter: row for letters, row in _CONSONANTS.items() for letter in letters}
 _TARGETS |= {letter: (0, 0, rounding, spread, openness, 0) for letter, (rounding, spread, openness) in _VOWELS.items()}
 
-_MODIFIERS = {"ʷ": ("rounding", 0.8), "ᶣ": ("rounding", 0.8), "̹": ("rounding", 0.5), "ʲ": ("spread", 0.6), "˞": ("rounding", 0.25)}
+_MODIFIERS = {"ʷ": ("rounding", 0.8), "ᶣ": ("rounding", 0.8), "̹": ("rounding", 0.5), "ᵝ": ("rounding", 0.4), "ʲ": ("spread", 0.6), "˞": ("rounding", 0.25)}
 """Secondary articulations: the least value that they give to a term of the letter before them. All other marks
 (length, stress, tone, nasality, voicing, aspiration …) move neither lips nor jaw and are ignored."""
 
@@ -86,7 +89,9 @@ ARPABET_IPA: dict[str, str] = {
 def _sequence(ipa: str) -> np.ndarray:
     rows: list[list[float]] = []
     text = unicodedata.normalize("NFD", ipa)  # ã as a and its tilde; ç stays the letter that it is
-    for letter in text.replace("c\u0327", "ç"):
+    for written, letter in [*_DOTTED.items(), ("c\u0327", "ç")]:
+        text = text.replace(written, letter)
+    for letter in text:
         for part in _LIGATURES.get(letter, letter):
             if part in _TARGETS:
                 rows.append([float(value) for value in _TARGETS[part]])

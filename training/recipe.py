@@ -36,6 +36,7 @@ class Recipe:
     precision        : "fp32" or "bf16" (matrix products of the training only)
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
+    language_minutes : speech of each of training.languages' languages that teaches the speech encoder
     stages           : student steps of a distillation, in order
     lip_noise        : of its students, see DiffusionTalkerConfig
     """
@@ -68,6 +69,7 @@ class Recipe:
     ema_decay: float = 0.0
     precision: str = "fp32"
     variants: int = 0
+    language_minutes: float = 0.0
     seed: int = 0
     validate_every: int = 1000
     validation_batches: int = 8

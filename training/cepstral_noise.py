@@ -1,0 +1,89 @@
+"""Noise and vocal tracts for speech that is known by its MFCCs only.
+
+Thirteen of the 23 cepstra give back a smoothed log-mel spectrum. In it background talk and noise add as
+energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result is turned into
+normalised cepstra again. What normalisation took away (mean and deviation of every cepstrum) is borrowed
+from recordings with waveforms.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talker.encoders import raw_mfcc
+
+BINS, CEPSTRA, LIFTER = 23, 13, 22.0
+"""Kaldi's MFCC: mel bins, cepstra kept, cepstral lifter."""
+
+
+def _transforms() -> tuple[np.ndarray, np.ndarray]:
+    """Log-mel (23) → liftered cepstra (13) as a matrix, and back, as Kaldi's mel-computations.cc and feature-mfcc.cc."""
+    k, n = np.arange(CEPSTRA)[:, None], np.arange(BINS)[None]
+    cosine = np.sqrt(2 / BINS) * np.cos(np.pi / BINS * (n + 0.5) * k)
+    cosine[0] = np.sqrt(1 / BINS)
+    lifter = 1 + 0.5 * LIFTER * np.sin(np.pi * np.arange(CEPSTRA) / LIFTER)
+    return lifter[:, None] * cosine, (cosine / lifter[:, None]).T
+
+
+_TO_CEPSTRA, _TO_MEL = (matrix.astype(np.float32) for matrix in _transforms())
+
+_MEL = np.linspace(1127 * np.log1p(20 / 700), 1127 * np.log1p(8000 / 700), BINS + 2)[1:-1]
+"""Centres of the mel bins, in mel, from Kaldi's 20 Hz to half the sample rate."""
+
+
+def _warp(factor: float) -> np.ndarray:
+    """(23, 23) matrix that reads a log-mel spectrum at `factor` times each bin's frequency in Hz."""
+    wanted = 1127 * np.log1p(factor * np.expm1(_MEL / 1127))
+    return np.stack([np.interp(wanted, _MEL, row) for row in np.eye(BINS)], axis=0).astype(np.float32)
+
+
+def statistics(recordings: list[np.ndarray]) -> np.ndarray:
+    """Mean and deviation over time of the cepstra of recordings (n,) at 16 kHz: (R, 2, 13) float32."""
+    return np.stack([[c.mean(0), c.std(0)] for c in map(raw_mfcc, recordings)]).astype(np.float32)
+
+
+class CepstralNoise:
+    """Changes normalised MFCCs (T, 13) at random into those of another room, microphone and throat.
+
+    statistics : (R, 2, 13), see statistics()
+    others     : normalised MFCCs of further utterances, for background talk
+    share      : of the utterances that are changed at all
+    """
+
+    def __init__(self, statistics: np.ndarray, others: list[np.ndarray], share: float = 0.7):
+        self.statistics, self.others, self.share = statistics, others, share
+
+    def __call__(self, cepstra: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(T, 13) → (T, 13) float32, mean 0 and variance 1 over time."""
+        cepstra = cepstra.astype(np.float32)
+        if rng.random() > self.share:
+            return cepstra
+        mel = self._mel(cepstra, rng)
+        if rng.random() < 0.6:
+            mel = mel @ _warp(float(np.exp(rng.uniform(np.log(0.87), np.log(1.15)))))
+        if rng.random() < 0.8:
+            mel = np.log(np.exp(mel) + self._noise(mel, rng))
+        noisy = mel @ _TO_CEPSTRA.T
+        return (noisy - noisy.mean(0)) / np.maximum(noisy.std(0), 1e-3)
+
+    def _mel(self, cepstra: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        mean, deviation = self.statistics[rng.integers(len(self.statistics))]
+        return (cepstra * deviation + mean) @ _TO_MEL.T
+
+    def _noise(self, mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Mel energies (T, 23) of talk or noise at a random signal-to-noise ratio to `mel`."""
+        if rng.random() < 0.5:
+            noise = np.zeros_like(mel)
+            for _ in range(int(rng.integers(3, 7))):
+                other = np.exp(self._mel(self.others[rng.integers(len(self.others))].astype(np.float32), rng))
+                other = np.resize(np.roll(other, rng.integers(len(other)), axis=0), mel.shape)
+                noise += other / other.mean()
+            ratio = rng.uniform(4, 25)
+        else:
+            # A slope over frequency, and the chi-square fluctuation of few (low) to many (high) spectral lines.
+            slope = np.exp(rng.uniform(-1.5, 2.0) * np.linspace(-1, 1, BINS) + rng.normal(0, 0.4, BINS))
+            lines = np.linspace(2, 12, BINS)
+            noise = rng.gamma(lines, 1 / lines, mel.shape).astype(np.float32) * slope.astype(np.float32)
+            ratio = rng.uniform(3, 28)
+        energy = np.exp(mel).mean()
+        return noise * (energy / noise.mean() / 10 ** (ratio / 10))
