@@ -17,11 +17,15 @@ from talker.audio import Speech
 from talker.errors import TalkerError
 from talker.pipeline import MAX_TAKES, Talker
 from talker.samplers import SAMPLERS
-from training import metrics, real_speech
+from training import metrics, odd_sounds, real_speech
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
+from training.comparison import compare
 
 NOTE = "synthetic corpus: motion made by an articulation model from real and synthetic speech"
+
+VIDEOS = 10
+"""Comparison videos that --videos writes, of utterances spread evenly over the unseen speakers."""
 
 GROUPS = ("real", "errors", "identities")
 """What can be measured, in the order of the report."""
@@ -94,7 +98,9 @@ def evaluate(
     report: dict = {"model": talker.name, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
     if strangers and only in (None, "real"):
         unseen = tqdm(strangers, "unseen speakers")
-        report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
+        own = report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
+        open_metres = own["clean"]["model"]["open_millimetres"] / 1000
+        report["odd_sounds"] = odd_sounds.odd_sounds(talker, default_rig(), open_metres)
     if known and only in (None, "errors"):
         report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"), takes)
     if known and only in (None, "identities"):
@@ -102,11 +108,24 @@ def evaluate(
     return report
 
 
+def write_videos(model: str, corpus: Path, folder: Path, count: int = VIDEOS) -> None:
+    """Comparison videos and sheets of close-ups of one checkpoint, into a folder of its name; prints their paths."""
+    talker = Talker.from_pretrained(model)
+    strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid]
+    if not strangers:
+        raise TalkerError(f"{corpus} has no unseen speakers; make it with `python -m training corpus`.")
+    chosen = [strangers[k] for k in np.unique(np.linspace(0, len(strangers) - 1, count).round().astype(int))]
+    for path in compare(talker, tqdm(chosen, "videos"), default_rig(), folder / talker.name):
+        print(path, flush=True)
+
+
 def as_text(report: dict) -> str:
     """A report as tables for people."""
     parts = [f"{report['model']}, {report['steps']} steps. {report['data']}"]
     if "real_speech" in report:
         parts.append(real_speech.as_text(report["real_speech"], report["model"]))
+    if "odd_sounds" in report:
+        parts += [odd_sounds.as_text(report["odd_sounds"]), bar_table("bars on odd sounds", report["odd_sounds"]["bars"])]
     if "held_out_utterances" in report:
         own = report["held_out_utterances"]
         parts.append(table("held-out utterances of known speakers", list(own), [list(own.values())]))
@@ -140,12 +159,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
+    parser.add_argument(
+        "--videos", type=Path, metavar="DIR",
+        help=f"instead of measuring, write {VIDEOS} videos of unseen speakers and sheets of close-ups into DIR/MODEL",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `python -m training evaluate`: prints tables, writes JSON."""
+    """Runs `python -m training evaluate`: prints tables, writes JSON; or writes videos."""
     sampling = {"sampler": args.sampler, "lip_noise": args.lip_noise}
     sampling = {key: value for key, value in sampling.items() if value is not None}
+    if args.videos:
+        for model in args.models:
+            write_videos(model, args.corpus, args.videos, min(args.limit or VIDEOS, VIDEOS))
+        return
     reports = []
     for model in args.models:
         reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
