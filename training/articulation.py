@@ -76,13 +76,13 @@ class Style:
 
 _STYLE_RANGES = {
     "jaw": (0.82, 1.18), "lips": (0.70, 1.35), "rounding": (0.78, 1.22), "spread": (0.55, 1.45),
-    "asymmetry": (-0.22, 0.22), "smile": (0.0, 0.09), "press": (0.65, 1.35), "lead": (0.85, 1.25),
-    "mouth_shift": (-0.06, 0.06), "brow_activity": (0.75, 1.45), "brow_rest": (-0.10, 0.14),
-    "brow_skew": (-0.45, 0.45), "blinks_per_minute": (10.0, 25.0), "squint": (0.0, 0.12),
-    "gaze": (0.7, 1.4), "sway": (0.6, 1.6), "sway_hertz": (0.15, 0.45), "nod": (0.5, 1.6),
-    "upper_lip": (0.55, 1.55), "undershoot": (0.75, 1.35), "phrase_smile": (-0.10, 0.16),
+    "asymmetry": (-0.22, 0.22), "smile": (0.0, 0.09), "press": (0.65, 1.35), "lead": (0.80, 1.30),
+    "mouth_shift": (-0.06, 0.06), "brow_activity": (0.55, 1.60), "brow_rest": (-0.15, 0.22),
+    "brow_skew": (-0.70, 0.70), "blinks_per_minute": (8.0, 28.0), "squint": (0.0, 0.12),
+    "gaze": (0.5, 1.6), "sway": (0.5, 1.7), "sway_hertz": (0.15, 0.45), "nod": (0.3, 1.8),
+    "upper_lip": (0.55, 1.55), "undershoot": (0.60, 1.60), "phrase_smile": (-0.10, 0.18),
     "breath": (0.7, 1.3), "blink_seconds": (0.85, 1.35), "flutter": (0.0, 0.25),
-    "saccades": (0.65, 1.5), "tilt": (-0.06, 0.06), "chin": (-0.05, 0.06),
+    "saccades": (0.55, 1.7), "tilt": (-0.08, 0.08), "chin": (-0.07, 0.09),
 }  # fmt: skip
 
 

@@ -88,8 +88,8 @@ def _blinks(random, times, phones, style: Style) -> tuple[np.ndarray, np.ndarray
     time = random.uniform(0.0, 0.8 * mean)
     while time < times[-1]:
         # Blinks wait for, or come early at, the end of a phrase.
-        near = [p for p in pauses if abs(p - time) < 0.9]
-        at = near[0] + random.normal(0.0, 0.05) if near and random.random() < 0.7 else time
+        near = [p for p in pauses if abs(p - time) < 1.1]
+        at = near[0] + random.normal(0.0, 0.05) if near and random.random() < 0.8 else time
         # A flutter: the lids come down again as soon as they are up.
         for _ in range(2 if random.random() < style.flutter else 1):
             slow = style.blink_seconds * random.uniform(0.85, 1.15)
@@ -106,7 +106,7 @@ def _blinks(random, times, phones, style: Style) -> tuple[np.ndarray, np.ndarray
 def _brows(random, times, beats, style: Style) -> dict[str, np.ndarray]:
     """Raise and frown as two opposed movements, then the five brow coefficients and eyeWide."""
     count = len(times)
-    mood = 0.16 * random.standard_normal() + style.brow_rest
+    mood = 0.10 * random.standard_normal() + style.brow_rest
     raised = mood + 0.15 * style.brow_activity * smooth_noise(random, count, 0.18)
     frown = -0.6 * mood + 0.13 * style.brow_activity * smooth_noise(random, count, 0.15)
     inner = 0.10 * style.brow_activity * smooth_noise(random, count, 0.15)
