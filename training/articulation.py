@@ -37,7 +37,7 @@ CLOSURE_HALF_WIDTH = 0.036
 """Lips stay closed at least this long (s) on both sides of a bilabial's middle: more than a frame,
 so that the frames next to the middle on both sides are closed however sampling falls."""
 
-BREATH_PAUSE = 0.55
+BREATH_PAUSE = 0.65
 """A pause from this length (s) on is used to breathe in before the next phrase."""
 
 
@@ -288,10 +288,10 @@ def _constrain(
             hold = max(0.4 * half, 0.030)
             spans["round"].append((phone.middle - hold, phone.middle + hold, 0.090, 0.060))
         elif phone.label == SILENCE and (half > 0.03 or i in (0, len(phones) - 1)):
-            # At rest 80 ms into a pause, opening from 50 ms before the next sound; a shorter pause
+            # At rest 65 ms into a pause, opening from 50 ms before the next sound; a shorter pause
             # is shared between the two ramps, and one below 60 ms leaves the mouth as it is. Before
             # the first and after the last sound the mouth is at rest.
-            start = -1.0 if i == 0 else phone.start + min(0.080, 1.0 * half)
+            start = -1.0 if i == 0 else phone.start + min(0.065, 0.9 * half)
             end = times[-1] + 1.0 if i == len(phones) - 1 else phone.end - min(0.050, 0.8 * half)
             spans["rest"].append((start, max(start, end), 0.120, 0.090))
     active = {k: _activation(times, v) for k, v in spans.items()}
@@ -331,7 +331,6 @@ def _constrain(
     out["rollLower"] = 0.48 * teeth + 0.10 * stop + 0.16 * nasal
     out["rollUpper"] = (0.08 * stop + 0.14 * nasal) * style.press
     out["shrugLower"] = 0.20 * teeth + 0.10 * closed
-    out["shrugUpper"] = 0.06 * closed
     out["puff"] = 0.10 * stop
     out["tongue"] = control["tongue"] * (1.0 - closed) * (1.0 - rest)
     return out
@@ -357,7 +356,6 @@ def _to_arkit(control: dict[str, np.ndarray], style: Style) -> np.ndarray:
     put("mouthRollLower", control["rollLower"])
     put("mouthRollUpper", control["rollUpper"])
     put("mouthShrugLower", control["shrugLower"])
-    put("mouthShrugUpper", control["shrugUpper"])
     put("tongueOut", control["tongue"])
     put("cheekPuff", control["puff"])
     both("mouthSmile", control["smile"])

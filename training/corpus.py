@@ -237,15 +237,16 @@ def animate(job: tuple[Recording, str, int, int, dict]) -> dict:
     samples, _ = soundfile.read(wav, dtype="float32")
     phones = beat.read_phones(grid)
     frames = max(1, round(speech["seconds"] * 30.0))
-    style, beats, violations = speaker_style(recording.speaker), accents(phones, samples), 0
+    style, beats, violations = speaker_style(recording.speaker), accents(phones, samples), Counter()
     for number, stem in zip(numbers, stems, strict=True):
         if number > 1:
             beat.link(wav, folder / f"{stem}.wav")
             beat.link(grid, folder / f"{stem}.TextGrid")
         motion = perform(phones, samples, frames, style, (seed, recording.base, number), beats)
-        violations += len(articulation.violations(motion.coefficients, phones))
+        violations.update(kind for kind, _, _ in articulation.violations(motion.coefficients, phones))
         beat.write_motion(motion, folder / f"{stem}.json")
-    return _save_record(record, _entry(recording, speech) | {"frames": frames, "violations": violations, "performances": stems})
+    made = {"frames": frames, "violations": dict(violations), "performances": stems}
+    return _save_record(record, _entry(recording, speech) | made)
 
 
 def _entry(recording: Recording, speech: dict) -> dict:
@@ -256,7 +257,7 @@ def _entry(recording: Recording, speech: dict) -> dict:
         "split": recording.split,
         "engine": recording.engine,
         "seconds": speech["seconds"],
-        "violations": 0,
+        "violations": {},
         "text": speech["text"],
         "phones": speech["phones"],
         "performances": [f"{recording.base}-p1"],
@@ -341,7 +342,7 @@ def make_corpus(
 
 
 def summary(content: dict) -> str:
-    """A table of splits and engines, and what the corpus violates."""
+    """A table of splits and engines."""
     bases = {u["base"]: u for u in content["utterances"].values()}
     lines = []
     for split in beat.SPLITS:
@@ -351,10 +352,7 @@ def summary(content: dict) -> str:
                 minutes = sum(u["seconds"] for u in own) / 60
                 people = len({u["speaker"] for u in own})
                 lines.append(f"{split:18} {engine:10} {len(own):4} utterances {people:4} speakers {minutes:6.1f} min")
-    missing = [p for p in articulation.TARGETS if not any(p in u["phones"] for u in bases.values())]
-    violations = sum(u["violations"] for u in bases.values())
     lines.append(f"performances: {len(content['utterances'])}, speakers in the library: {len(content['library'])}")
-    lines.append(f"lip closures violated: {violations}, phones that never occur: {', '.join(missing) or 'none'}")
     if content["left_out"]:
         lines.append(f"could not be aligned and left out: {', '.join(content['left_out'])}")
     return "\n".join(lines)
@@ -372,11 +370,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="processes (all cores)")
     parser.add_argument("--cache", type=Path, help="where alignments are kept (align, beside --out)")
     parser.add_argument("--limit", type=int, help="only so many real and synthetic recordings, for a trial")
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR",
+        help="make nothing: draw phones.png and curves.png of the corpus in --out, and its report again",
+    )  # fmt: skip
     parser.add_argument("--no-motion", action="store_true", help="stop after the speech; a later run makes the motion")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs `python -m training corpus` and prints a summary."""
+    """Runs `python -m training corpus` and prints a summary and the quality report."""
+    from training import quality
+
+    if args.figures:
+        from training.corpus_figures import write_figures
+
+        print(quality.summary(quality.write_report(args.out)))
+        print(*write_figures(quality.sample_of(args.out, 1), args.figures), sep="\n")
+        return
     if args.speech and not args.speech.is_dir():
         raise TalkerError(f"{args.speech} is not a folder: give --speech a folder of flac files.")
     content = make_corpus(
@@ -384,3 +394,5 @@ def run(args: argparse.Namespace) -> None:
         not args.no_motion,
     )  # fmt: skip
     print(summary(content))
+    if not args.no_motion:
+        print(quality.summary(quality.write_report(args.out)))
