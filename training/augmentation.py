@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from scipy import signal
+from scipy import fft, signal
 
 from talker.audio import SAMPLE_RATE
 
@@ -28,9 +28,10 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
 
 def coloured_noise(count: int, exponent: float, rng: np.random.Generator) -> np.ndarray:
     """Noise of power falling as 1 / f^exponent: 0 white, 1 pink, 2 brown. (count,) float32."""
-    spectrum = np.fft.rfft(rng.standard_normal(count))
-    frequency = np.maximum(np.fft.rfftfreq(count), 1 / count)
-    noise = np.fft.irfft(spectrum * frequency ** (-exponent / 2), count)
+    longer = fft.next_fast_len(count, real=True)
+    spectrum = fft.rfft(rng.standard_normal(longer, dtype=np.float32))
+    frequency = np.maximum(fft.rfftfreq(longer), 1 / longer).astype(np.float32)
+    noise = fft.irfft(spectrum * frequency ** np.float32(-exponent / 2), longer)[:count]
     return (noise / noise.std()).astype(np.float32)
 
 

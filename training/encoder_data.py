@@ -31,7 +31,7 @@ from training.speech_encoder import EncoderExample, EncoderUtterance, FrameHeads
 RENDERING = 1
 """Raised when augmentation or targets change, so that renderings on disk are made again."""
 
-BABBLE_VOICES = 120
+BABBLE_VOICES = 80
 """Recordings, evenly spread over the corpus, that augmentation mixes background talk from."""
 
 _background: list[np.ndarray] = []
@@ -44,11 +44,13 @@ class Job:
     load     : gives the EncoderUtterance
     name     : seeds the random choices, together with the recipe's seed
     variants : numbers of the renderings, see render_example
+    speaker  : index of the speaker, as load gives it
     """
 
     load: Callable[[], EncoderUtterance]
     name: str
     variants: tuple[int, ...]
+    speaker: int | None = None
 
 
 def recordings(corpus: Path, splits: tuple[str, ...]) -> list[Utterance]:
@@ -92,7 +94,7 @@ def corpus_jobs(utterances: list[Utterance], speakers: list[str], variants: int)
     for u in utterances:
         noisy = range(1, variants + 1) if is_real(u) else [1 + zlib.crc32(u.base.encode()) % 3] if variants else []
         speaker = speakers.index(u.speaker) if u.speaker in speakers else None
-        jobs.append(Job(partial(_load, u, speaker), u.base, (0, *noisy)))
+        jobs.append(Job(partial(_load, u, speaker), u.base, (0, *noisy), speaker))
     return jobs
 
 
@@ -169,7 +171,7 @@ def rendered(
     made_from = hashlib.blake2b(
         repr((
             RENDERING, seed, [(s.parent.name, s.name, s.stat().st_size) for s in sources],
-            [(j.name, j.variants) for j in jobs], [j.name for j in babble],
+            [(j.name, j.variants, j.speaker) for j in jobs], [j.name for j in babble],
         )).encode(),
         digest_size=8,
     ).hexdigest()  # fmt: skip
