@@ -23,7 +23,7 @@ from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
 from training import encoder_data as data
 from training.cepstral_noise import CepstralNoise, statistics
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe, load_recipe, parse_settings
 from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss
 from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, make_accelerator
 
@@ -180,6 +180,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, help="where languages and renderings are kept (beside the corpus)")
     parser.add_argument("--out", type=Path, required=True, help="run folder; training goes on from a state in it")
     parser.add_argument("--steps", type=int, help="training steps of each round instead of the recipe's")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+                        help="any other field of the recipe, such as language_minutes=0; may be given several times")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
     parser.add_argument("--cpu", action="store_true", help="do not use a GPU")
 
@@ -187,7 +189,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs `python -m training speech-encoder` and prints what it trained on as JSON."""
     torch.set_num_threads(args.threads)
-    recipe = load_recipe(args.recipe)
+    recipe = load_recipe(args.recipe).replace(**parse_settings(args.settings))
     if args.steps:
         recipe = recipe.replace(steps=args.steps)
     folder = args.cache or args.corpus.parent

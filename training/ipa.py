@@ -64,9 +64,6 @@ _CONSONANTS = {
     "hɦʔ": (0, 0, 0, 0.1, 0.3, 0),
 }
 
-# espeak-ng writes some retroflex sounds, and the vowel after them, with a full stop.
-_DOTTED = {"s.": "ʂ", "z.": "ʐ", "i.": "ɨ", "l.": "ɭ", "n.": "ɳ", "t.": "ʈ", "d.": "ɖ"}
-
 # Letters that are two sounds one after the other.
 _LIGATURES = {"ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ʨ": "tɕ", "ʥ": "dʑ"}
 
@@ -89,9 +86,7 @@ ARPABET_IPA: dict[str, str] = {
 def _sequence(ipa: str) -> np.ndarray:
     rows: list[list[float]] = []
     text = unicodedata.normalize("NFD", ipa)  # ã as a and its tilde; ç stays the letter that it is
-    for written, letter in [*_DOTTED.items(), ("c\u0327", "ç")]:
-        text = text.replace(written, letter)
-    for letter in text:
+    for letter in text.replace("c\u0327", "ç"):
         for part in _LIGATURES.get(letter, letter):
             if part in _TARGETS:
                 rows.append([float(value) for value in _TARGETS[part]])

@@ -27,7 +27,7 @@ def test_vowels_open_in_the_order_of_the_chart():
 
 
 @pytest.mark.parametrize(
-    "marked, plain", [("iː", "i"), ("ɑ̃", "ɑ"), ("ã", "a"), ("pʰ", "p"), ("tˤ", "t"), ("n̩", "n"), ("ˈu˥˩", "u"), ("e5", "e"), ("ts.h", "tʂh")]
+    "marked, plain", [("iː", "i"), ("ɑ̃", "ɑ"), ("ã", "a"), ("pʰ", "p"), ("tˤ", "t"), ("n̩", "n"), ("ˈu˥˩", "u"), ("e5", "e")]
 )
 def test_marks_that_move_no_lips_change_nothing(marked, plain):
     assert np.array_equal(articulation(marked), articulation(plain))
