@@ -33,6 +33,9 @@ CROP = 200
 HEADS_FILE = "heads.safetensors"
 """Weights of FrameHeads, beside the encoder that was trained with them."""
 
+SYNTHETIC_UTTERANCES = 40
+"""Training utterances of each synthetic voice that are rendered. At their share of the batches more are not heard."""
+
 SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.25, "unlabelled": 0.7}
 """Weights of the kinds of speech in a batch. Strangers are real, and real recordings with labels are few."""
 
@@ -125,8 +128,13 @@ def training_batches(recipe: Recipe, corpus: Path, folder: Path) -> tuple[dict[s
     pools: dict[str, list[EncoderExample]] = {}
     for name, real in (("real", True), ("synthetic", False)):
         chosen = [k for k, u in enumerate(train) if data.is_real(u) == real]
-        sources, own = [train[k].wav for k in chosen], [jobs[k] for k in chosen]
-        pools[name] = data.rendered(cache / f"{name}.safetensors", sources, own, spread, recipe.seed)
+        if not real:
+            own = [[k for k in chosen if train[k].speaker == speaker] for speaker in sorted({train[k].speaker for k in chosen})]
+            chosen = [k for ks in own for k in ks[:SYNTHETIC_UTTERANCES]]
+        sources = [train[k].wav for k in chosen]
+        pools[name] = data.rendered(
+            cache / f"{name}.safetensors", sources, [jobs[k] for k in chosen], spread, recipe.seed
+        )
     if recipe.language_minutes:
         files = data.generate_languages(folder / "languages", recipe.language_minutes, recipe.seed)
         sources = [wav for wavs in files.values() for wav in wavs]

@@ -59,6 +59,8 @@ def test_labels_are_the_phones_at_the_features_times():
 def test_a_faster_rendering_keeps_labels_on_their_sounds(examples):
     """In every variant, frames of IY are higher in the second cepstrum's terms than frames of AA, wherever they moved to."""
     for example in examples:
+        if not np.isin([PHONES.index("AA"), PHONES.index("IY")], example.phone).all():
+            continue  # a short piece
         count = len(example.phone)
         cepstra = example.cepstra.reshape(count, 2, -1).mean(1)
         low, high = (cepstra[example.phone == PHONES.index(label)] for label in ("AA", "IY"))
