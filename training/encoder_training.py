@@ -82,6 +82,8 @@ class EncoderTrainer(Trainer):
             "architectures": [CompactSpeechModel.__name__],
             "data": self.recipe.data,
             "trained_steps": self.step,
+            "rendered_hours": self.caches["train"].hours(),
+            "speakers": len(self.model["speakers"].speaker),
         }
 
     def export(self) -> Path:
@@ -166,10 +168,7 @@ def train_encoder(
         batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
         run = out / "round-2"
         _train_round(recipe, batches, speakers, run, cpu)
-    hours = {
-        name: round(sum(len(e.phone) for e in examples) / 50 / 3600, 2)
-        for name, examples in batches["train"].pools.items()
-    }
+    hours = batches["train"].hours()
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(run / CHECKPOINT_FOLDER)}
 
 

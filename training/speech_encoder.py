@@ -198,6 +198,11 @@ class EncoderBatches:
         weights = np.sqrt([sum(len(e.mel) for e in own) for own in self.voices])
         self.voice_weights = weights / weights.sum()
 
+    def hours(self) -> dict[str, float]:
+        """Hours of speech in every pool, each rendering counted."""
+        count = {name: sum(len(e.phone) for e in examples) for name, examples in self.pools.items()}
+        return {name: round(frames * 2 * FRAME_SHIFT / 3600, 2) for name, frames in count.items()}
+
     def draw(self, step: int, seed: int, size: int) -> dict[str, Tensor]:
         """`size` rows of frames: cepstra (B, 2F, 13), phone (B, F, 40), articulation (B, F, 6), inside (B, F);
         and 2 × `size` voices of one length: mel (2B, M, 40), speaker (2B,)."""

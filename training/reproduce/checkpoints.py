@@ -16,6 +16,7 @@ from talker.atomic import whole_file
 from talker.checkpoints import CONFIG_FILE, RECIPE_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
 from talker.pipeline import CHECKPOINTS
+from training.encoder_training import HEADS_FILE
 from training.recipe import load_recipe
 from training.trainer import CHECKPOINT_FOLDER
 
@@ -36,7 +37,8 @@ def _run(*words: str | Path, processes: int = 1) -> None:
 def ship(source: Path, target: Path, **config: object) -> None:
     """Copy a run's checkpoint over a shipped one, with what config.json says of it; the card stays."""
     values = load_config(source) | config
-    contents = {name: (source / name).read_bytes() for name in (WEIGHTS_FILE, RECIPE_FILE)}
+    names = [WEIGHTS_FILE, RECIPE_FILE, *([HEADS_FILE] if (source / HEADS_FILE).exists() else [])]
+    contents = {name: (source / name).read_bytes() for name in names}
     contents[CONFIG_FILE] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
     for name, content in contents.items():
         with whole_file(target / name) as temporary:
@@ -60,7 +62,7 @@ def reproduce_checkpoints(
     words = ["--unlabelled", unlabelled.resolve()] if unlabelled else []
     _run("speech-encoder", "--corpus", corpus.resolve(), "--out", (runs / "speech-encoder").resolve(), *words)
     encoder = runs / "speech-encoder" / ("round-2" if unlabelled else "round-1") / CHECKPOINT_FOLDER
-    ship(encoder, out / "speech-encoder", summary="compact speech encoder: phones, lips and voices from MFCCs")
+    ship(encoder, out / "speech-encoder", summary="compact speech encoder: phones, articulation and voices from MFCCs")
 
     common = ["--features", (data / "features").resolve(), "--corpus", corpus.resolve()]
     common += ["--encoder", out / "speech-encoder"]
