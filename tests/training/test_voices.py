@@ -76,6 +76,41 @@ def test_espeak_reports_the_phones_it_speaks():
         espeak("hello", "nobody")
 
 
+def test_espeak_says_the_same_whatever_was_said_before():
+    if not shutil.which("espeak-ng"):
+        pytest.skip("espeak-ng is not installed")
+    from training.espeak import espeak
+
+    samples, phones = espeak("she measures the fox", "f2")
+    espeak("another sentence", "m3", pitch=70)
+    again, same = espeak("she measures the fox", "f2")
+    assert np.array_equal(samples, again) and phones == same
+
+
+def test_festival_times_cover_the_speech_and_survive_a_voice_that_is_missing(monkeypatch):
+    if not shutil.which("festival"):
+        pytest.skip("festival is not installed")
+    from training.festival import FESTIVAL_VOICES, festival
+
+    for name in FESTIVAL_VOICES:
+        samples, phones = festival("my brother saw a purple moth", name)
+        assert [p.label for p in phones if p.label != SILENCE][:7] == "M AY B R AH DH ER".split()
+        assert phones[-1].end == pytest.approx(len(samples) / 16000)
+        level = level_db(samples)
+        vowels = np.mean([level[round(p.middle * 100)] for p in phones if p.label in VOWELS])
+        closure = next(p for p in phones if p.label == "B")
+        assert vowels > level[round(closure.start * 100) : round(closure.end * 100)].min() + 12.0
+        assert vowels > level[10] + 25.0  # the pause in front
+    longer, _ = festival("my brother saw a purple moth", "kal_diphone", stretch=1.3)
+    assert len(longer) > len(festival("my brother saw a purple moth", "kal_diphone")[0])
+    with pytest.raises(TalkerError, match="choose from kal_diphone"):
+        festival("hello", "nobody")
+    monkeypatch.setitem(FESTIVAL_VOICES, "nobody", "M")
+    with pytest.raises(TalkerError, match="Debian package"):
+        festival("hello", "nobody")
+    assert len(festival("hello", "kal_diphone")[0]) > 8000
+
+
 def test_an_unknown_voice_is_one_sentence():
     with pytest.raises(TalkerError, match="flite"):
         flite("hello", "/nowhere.flitevox")
@@ -100,4 +135,5 @@ def test_the_grammar_uses_all_39_phones_in_many_pairs():
         pairs |= set(zip(spoken, spoken[1:], strict=False))
     assert labels == set(PHONES)
     assert len(pairs) > 300
-    assert len({v.name for v in VOICES}) == len(VOICES) >= 20
+    assert len({v.name for v in VOICES}) == len(VOICES) > 50
+    assert 20 < sum(v.sex == "F" for v in VOICES) < len(VOICES) - 20

@@ -1,0 +1,124 @@
+"""Speech in many languages with the times of its sounds, from espeak-ng's voices.
+
+What lips, jaw and tongue tip do is shared by all languages (training.ipa), so these sentences teach
+the speech encoder what English alone cannot. Sounds are named in the International Phonetic Alphabet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talker.audio import SAMPLE_RATE
+from talker.errors import TalkerError
+from training.alignment import SILENCE, Phone, contiguous
+from training.articulation import generator
+from training.espeak import spoken, with_closures
+from training.word_lists import WORDS
+
+LANGUAGES: dict[str, str] = {
+    "cmn": "Mandarin", "hi": "Hindi", "es": "Spanish", "fr-fr": "French", "de": "German", "ja": "Japanese",
+    "ar": "Arabic", "ru": "Russian", "pt": "Portuguese", "tr": "Turkish", "ko": "Korean", "sw": "Swahili",
+    "vi": "Vietnamese", "id": "Indonesian", "el": "Greek",
+}  # fmt: skip
+"""Languages that train: espeak-ng's code -> name."""
+
+LEFT_OUT: tuple[str, ...] = ("it", "pl")
+"""Italian and Polish never train: what a stranger's language is worth is measured on them."""
+
+VARIANTS: tuple[str, ...] = (
+    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "adam", "anika", "Alicia",
+    "Andy", "Annie", "belinda", "grandma", "grandpa", "klatt2", "Marco", "pablo", "shelby", "steph", "Denis", "linda",
+)  # fmt: skip
+"""espeak-ng's variants that the sentences are spoken in."""
+
+# Voices whose name is not the language's code.
+_VOICES = {"cmn": "cmn-latn-pinyin", "fr-fr": "fr"}
+
+# The library's events could name sounds in IPA themselves, but in eight bytes only, for a whole process and all
+# its voices, and wrongly where its tables have a gap ("s." for ʂ, "k-" for a tense k). So its mnemonics are read:
+# these mean the same in all languages here, a Latin letter that is not among them is its own IPA symbol,
+_IPA = {
+    "&": "æ", "*": "ɾ", "**": "ɾ", "8": "ɵ", ";": "j", "?": "ʔ", "@": "ə", "@-": "ə", "@2": "ə", "@:": "əː", "@I": "əɪ",
+    "@r": "əɻ", "A": "ɑ", "A:": "ɑː", "Au": "ɑu", "A~": "ɑ̃", "B": "β", "C": "ç", "D": "ð", "E": "ɛ", "E:": "ɛː",
+    "EU": "ɛʊ", "E~": "ɛ̃", "H": "ħ", "I": "ɪ", "I^": "ɪ", "J": "ɟ", "J#": "ɟʰ", "J^": "ʝ", "L": "ɫ", "N": "ŋ",
+    "N\\": "ɴ", "O": "ɔ", "O#": "ɔʷ", "OY": "ɔʏ", "O~": "ɔ̃", "Q": "ɣ", "R": "r", "R2": "r", "S": "ʃ", "S;": "ɕ",
+    "T": "θ", "U": "ʊ", "V": "ʌ", "W": "œ", "W~": "œ̃", "X": "χ", "Y": "ø", "Y:": "øː", "Z": "ʒ", "Z;": "ʑ",
+    "a#": "a", "a.": "ɑ", "a:": "aː", "aI": "aɪ", "aU": "aʊ", "a~": "ã", "b#": "bʰ", "c#": "cʰ", "d#": "dʰ", "d-": "d",
+    "d.": "ɖ", "d.#": "ɖʰ", "d;": "dʲ", "dH": "dˤ", "dZ": "dʒ", "dZ;": "dʑ", "d_": "ɗ", "d_z\\": "dʑ", "dz;": "dʑ",
+    "e-": "e", "e:": "eː", "eI": "eɪ", "g": "ɡ", "g#": "ɡʰ", "i.": "i", "i:": "iː", "iA": "iɑ", "iE": "iɛ",
+    "iU": "iʊ", "k#": "kʰ", "k-": "k", "kh": "kʰ", "l^": "ʎ", "m-": "m̩", "m;": "mʲ", "n.": "ɳ", "n^": "ɲ",
+    "o#": "oʷ", "o-": "ɤ", "o:": "oː", "oI": "oɪ", "ong": "ʊŋ", "o~": "õ", "p#": "pʰ", "p-": "p", "p2": "p",
+    "pF": "pf", "p\\": "ɸ", "ph": "pʰ", "q-": "k", "r-": "ɹ", "r.": "ɽ", "r`": "ɽ", "s#": "s", "s-": "s", "s.": "ʂ",
+    "s;": "sʲ", "s[": "sˤ", "s\\": "ɕ", "ss": "sː", "t#": "tʰ", "t-": "t", "t.": "ʈ", "t.#": "ʈʰ", "t2": "t", "t;": "tʲ",
+    "tS": "tʃ", "tS;": "tɕ", "tS;h": "tɕʰ", "t[": "tˤ", "t_s": "ts", "t_s\\": "tɕ", "th": "tʰ", "ts.": "ʈʂ",
+    "ts.h": "ʈʂʰ", "ts;": "tɕ", "tsh": "tsʰ", "u\"": "ʉ", "u-": "ɯ", "u.": "u", "u:": "uː", "u@": "uə", "u~": "ũ",
+    "w2": "w", "y&": "yæ", "y:": "yː", "yE": "yɛ", "z.": "ʐ", "z2": "z", "z;": "ʑ",
+}  # fmt: skip
+
+# and these differ.
+_IPA_OF: dict[str, dict[str, str]] = {
+    "cmn": {"i.": "ʅ", "i[": "ɿ"},
+    "hi": {"H": "h", "r": "ɾ", "v": "ʋ"},
+    "es": {"r": "ɾ"},
+    "fr-fr": {"r": "ʁ"},
+    "de": {"3": "ɐ", "r": "ɾ"},
+    "ja": {"u": "ɯ", "u~": "ɯ̃"},
+    "ar": {"A": "ʕ", "Z": "ðˤ"},
+    "ru": {"l": "ɫ", "tS;": "tɕ", "y": "ɨ"},
+    "pt": {"&": "ɐ", "&U~": "ɐ̃ʊ̃", "&~": "ɐ̃", "R": "ɹ", "s#": "ʃ", "x": "ʁ", "y": "ɨ"},
+    "tr": {"@": "ɯ"},
+    "ko": {"@": "ʌ", "a": "ɐ", "q": "k"},
+    "vi": {"t[": "t", "y": "ɯ", "y@": "ɯə"},
+    "it": {"*": "r"},
+    "pl": {"y": "ɨ"},
+}  # fmt: skip
+
+_STOPS = frozenset("pbtdʈɖcɟkɡgqɢɓɗɠ")
+_VOWELS = frozenset("iyɨʉɯuɪᵻʏʊeøɘɵɤoəɚɛœɜɝɞʌɔæɐaɶɑɒɿʅ")
+
+
+def sentence(language: str, random: np.random.Generator) -> str:
+    """Two to four phrases of two to four of the language's words, with commas, ended by a stop or a question mark."""
+    words = WORDS[language]
+    phrases = [
+        " ".join(words[int(k)] for k in random.integers(len(words), size=int(random.integers(2, 5))))
+        for _ in range(int(random.integers(2, 5)))
+    ]
+    return ", ".join(phrases) + ("?" if random.random() < 0.25 else ".")
+
+
+def utterance(language: str, number: int, seed: int) -> tuple[np.ndarray, list[Phone]]:
+    """The language's utterance `number`, always the same: (n,) float32 at 16 kHz and contiguous phones.
+
+    language : one of LANGUAGES or LEFT_OUT
+    Labels are IPA with length marks and diacritics, or "SIL". Voice variant,
+    pitch, range and rate are drawn from language, number and seed. Raises TalkerError for another
+    language, without espeak-ng, or if a sound has no name in the IPA.
+    """
+    if language not in WORDS:
+        known = ", ".join((*LANGUAGES, *LEFT_OUT))
+        raise TalkerError(f"There are no words of the language {language} here: choose from {known}.")
+    random = generator("language", seed, language, number)
+    text = sentence(language, random)
+    variant = VARIANTS[int(random.integers(len(VARIANTS)))]
+    pitch, range, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
+    samples, sounds = spoken(text, _VOICES.get(language, language), variant, rate, pitch, range)
+    phones: list[Phone] = []
+    for start, end, name in sounds:
+        if name == "_|" and phones:  # parts two words without a pause: the sound before lasts until the next
+            phones[-1] = Phone(phones[-1].label, phones[-1].start, end)
+        else:
+            phones.append(Phone(_label(language, name), start, end))
+    closed = with_closures(phones, samples, lambda label: label[0] in _STOPS, lambda label: label[0] in _VOWELS)
+    return samples, contiguous(closed, len(samples) / SAMPLE_RATE)
+
+
+def _label(language: str, mnemonic: str) -> str:
+    """IPA of a sound that espeak-ng reported in the language, "SIL" for a pause."""
+    if mnemonic.startswith("_"):
+        return SILENCE
+    plain = mnemonic if mnemonic.isalpha() and mnemonic.isascii() and mnemonic.islower() else None
+    ipa = _IPA_OF.get(language, {}).get(mnemonic) or _IPA.get(mnemonic, plain)
+    if ipa is None:
+        raise TalkerError(f"espeak-ng spoke the sound {mnemonic!r} in {language}, which has no name in the IPA here.")
+    return ipa
