@@ -42,7 +42,8 @@ def available_models(folder: Path = CHECKPOINTS) -> dict[str, str]:
     return models
 
 
-def _checkpoint_folder(model: str | Path) -> Path:
+def checkpoint_folder(model: str | Path) -> Path:
+    """The folder of an embedded checkpoint by name, or the folder given. TalkerError when there is neither."""
     embedded = CHECKPOINTS / str(model)
     if embedded.is_dir():
         return embedded
@@ -76,7 +77,7 @@ class Talker:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         elif device.startswith("cuda") and not torch.cuda.is_available():
             raise TalkerError("This machine has no CUDA device; leave --device out or say --device cpu.")
-        folder = _checkpoint_folder(model)
+        folder = checkpoint_folder(model)
         config = load_config(folder)
         if config.get("model_type") not in DENOISERS:
             raise TalkerError(

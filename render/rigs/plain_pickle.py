@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,16 @@ def _reconstructor(kind: Any, *_: Any) -> _Record:
     return kind() if kind in _CLASSES else _Record()
 
 
+def _scalar(kind: Any = None, data: Any = None, *_: Any) -> int | float:
+    """What numpy makes of a single number."""
+    if not isinstance(kind, _Dtype) or not isinstance(data, bytes | str):
+        raise RefusedPickle("a number that is none")
+    data, dtype = data.encode("latin-1") if isinstance(data, str) else data, kind.dtype()
+    if len(data) != dtype.itemsize:
+        raise RefusedPickle("a number of another size than its type")
+    return np.frombuffer(data, dtype)[0].item()
+
+
 def _encode(text: Any, encoding: Any = "latin1", *_: Any) -> bytes:
     """How Python 3 writes bytes into protocols that have none."""
     if not isinstance(text, str):
@@ -109,6 +120,8 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
     ("chumpy.ch", "Ch"): _Chumpy,
     ("chumpy", "Ch"): _Chumpy,
 } | {
@@ -119,19 +132,19 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 _CLASSES = (_Record, _Array, _Dtype, _Chumpy, _Sparse, _Csr)
-_CALLABLE = (*_CLASSES, _array, _reconstructor, _encode)
+_CALLABLE = (*_CLASSES, _array, _reconstructor, _scalar, _encode)
 
 
 class _Counted(io.BytesIO):
     """A file that counts how often it is read: each instruction of a pickle reads at least once."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, limit: int) -> None:
         super().__init__(content)
-        self._reads = 0
+        self._reads, self._limit = 0, limit
 
     def read(self, size: int | None = -1) -> bytes:
         self._reads += 1
-        if self._reads > MAX_READS:
+        if self._reads > self._limit:
             raise RefusedPickle("more instructions than a model has")
         return super().read(size)
 
@@ -217,15 +230,50 @@ def load_plain(content: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
 
     Raises RefusedPickle naming what is not an array, or saying how the pickle is broken.
     """
-    try:
-        loaded = _Unpickler(_Counted(content), encoding="latin1").load()
-        if not isinstance(loaded, dict):
-            raise RefusedPickle("no dictionary of arrays")
+    with _refusing():
+        loaded = _load(content, MAX_READS)
         return {name: array for name in names if (array := _plain(loaded.get(name))) is not None}
+
+
+def load_tree(content: bytes, reads: int = MAX_READS) -> dict:
+    """A pickled dictionary of arrays, numbers, texts and dictionaries of these.
+
+    reads : see MAX_READS; a table of many frames needs more of them than a model
+    Raises RefusedPickle as load_plain does, and where one dictionary is met twice.
+    """
+    with _refusing():
+        return _tree(_load(content, reads), set())
+
+
+def _tree(value: Any, met: set[int]) -> Any:
+    if isinstance(value, dict):
+        if id(value) in met:
+            raise RefusedPickle("a dictionary in several places")
+        met.add(id(value))
+        return {key: _tree(item, met) for key, item in value.items()}
+    if isinstance(value, int | float | str):
+        return value
+    if isinstance(value, _Array):
+        return value.array()
+    raise RefusedPickle("something else than arrays and numbers")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """A broken pickle raises whatever its next instruction stumbles over."""
+    try:
+        yield
     except RefusedPickle:
         raise
-    except Exception as error:  # a broken pickle raises whatever its next instruction stumbles over
+    except Exception as error:
         raise RefusedPickle("something that cannot be read") from error
+
+
+def _load(content: bytes, reads: int) -> dict:
+    loaded = _Unpickler(_Counted(content, reads), encoding="latin1").load()
+    if not isinstance(loaded, dict):
+        raise RefusedPickle("no dictionary of arrays")
+    return loaded
 
 
 def _plain(value: Any) -> np.ndarray | None:

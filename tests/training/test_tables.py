@@ -6,19 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from render.rig import default_rig
 from talker.errors import TalkerError
 from talker.formats import read_beat_json
+from talker.identity import NO_MATCH
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 from talker.pipeline import CHECKPOINTS
+from talker.takes import Takes
 from tests.training.toy_corpus import write_toy_corpus
 from training.__main__ import main
-from training.beat import phone_tiers, read_corpus, read_phones, write_motion, write_text_grid, write_wav
 from training.alignment import Phone
-from training.reproduce import EXPERIMENTS, make_setup, table_1
+from training.beat import phone_tiers, read_corpus, read_phones, write_motion, write_text_grid, write_wav
+from training.reproduce import figure_5, figure_6, table_1, table_2, table_3, table_4, table_5
 from training.reproduce.beat_sequences import cut_sequences, split_files
+from training.reproduce.models import measured_step_seconds, scratch, student, teacher
 from training.reproduce.report import Column, format_table
 from training.reproduce.runs import train
 from training.reproduce.setup import Budget, Setup, find_corpus, spread
@@ -30,18 +33,22 @@ steps: 2
 hidden_dim: 8
 batch_size: 2
 crop_frames: [10, 12]
-stages: [16, 8]
 validation_batches: 1
 """
+
+MODELS = {"diffusiontalker": "", "distill": "lip_noise: 0.5\n", "facediffuser": "", "regression": ""}
+"""What is trained -> what its recipe holds beside TINY."""
 
 
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory) -> Setup:
     """Two toy voices, models of eight units trained for two steps, one utterance measured."""
     folder = tmp_path_factory.mktemp("tables")
-    (folder / "tiny.yaml").write_text(TINY)
-    recipe = str(folder / "tiny.yaml")
-    budget = Budget("tiny", recipe, recipe, steps=2, distill_steps=1, utterances=1, takes=1, seconds=0.5, repeats=1)
+    recipes = {}
+    for model, more in MODELS.items():
+        recipes[model] = str(folder / f"{model}.yaml")
+        Path(recipes[model]).write_text(TINY + more)
+    budget = Budget("tiny", recipes, steps=2, distill_steps=1, utterances=1, takes=1, seconds=0.5, repeats=1)
     encoder = str(CHECKPOINTS / "speech-encoder")
     return Setup(write_toy_corpus(folder / "corpus"), encoder, folder / "runs", folder / "out", budget)
 
@@ -79,9 +86,126 @@ def test_table_1_measures_every_row_of_the_paper_and_trains_nothing_twice(setup,
         table_1.run(dataclasses.replace(setup, budget=dataclasses.replace(setup.budget, steps=3)))
 
 
+def test_table_2_trains_all_methods_for_the_same_time(setup, monkeypatch):
+    """A step of the regression takes as long as one of the student, FaceDiffuser's half as long."""
+    monkeypatch.setattr("training.reproduce.models.step_seconds", lambda *_: [2.0, 4.0, 4.0, 4.0, 2.0, 1.0])
+    table_2.run(setup)
+    content = report(setup, "table-2")
+    rows = {row["name"]: row for row in content["rows"]}
+    assert list(rows) == ["jaw by loudness alone", *table_2.NAMES.values()]
+    # 2 steps of 2 s, and two stages of 1 step of 4 s, are 12 s.
+    assert [row.get("training_steps") for row in rows.values()] == [None, 3, 6, 12, 4]
+    assert [row.get("training_minutes") for row in rows.values()] == [None, *[pytest.approx(0.2)] * 4]
+    for row in rows.values():
+        assert 0 < row["LBE"] < row["MBE"] and row["LBE, unseen"] > 0
+    assert "ITF" not in rows["jaw by loudness alone"]
+    slow, fast = rows["FaceDiffuser, 1000 steps"], rows["DiffusionTalker, 8 steps, distilled"]
+    assert content["itf_ratio"] == pytest.approx(slow["ITF"] / fast["ITF"]) and content["itf_ratio"] > 10
+
+
+def test_step_times_are_measured_before_anything_is_trained(setup, tmp_path):
+    fresh = dataclasses.replace(setup, runs=tmp_path)
+    run = student(setup.budget)
+    seconds = measured_step_seconds(fresh, run.chain())
+    assert len(seconds) == 3 and min(seconds) > 0
+    assert measured_step_seconds(fresh, run.chain()) == seconds
+    assert not run.finished(fresh)
+
+
+def test_table_3_treats_the_corpus_as_it_treats_vocaset(setup, monkeypatch):
+    monkeypatch.setattr("training.reproduce.models.step_seconds", lambda *_: [1.0] * 6)
+    table_3.run(setup)
+    rows = {row["name"]: row for row in report(setup, "table-3")["rows"]}
+    fit = rows["fit of the 52 shapes (the least there is)"]
+    assert fit["LBE"] == 0 and 0 < fit["Lip-max"] < 0.002  # what correctives do is not in the shapes
+    for name, row in rows.items():
+        if "LVE" in row:
+            assert row["LVE"] >= fit["LVE"] and row["LVE"] >= row["Lip-max"] ** 2, name
+    # The files that were made are a VOCASET for --data, with a face of their topology.
+    (made,) = setup.runs.glob("vocaset-*")
+    text = (setup.out / "table-3.txt").read_text()
+    face = table_3.face_of(default_rig())
+    monkeypatch.setattr(table_3, "find_rig", lambda _: (face, None))
+    again = table_3.run(dataclasses.replace(setup, vocaset=made))
+    numbers = [line for line in text.splitlines() if "regression" in line]
+    assert "VOCASET" in again and numbers[0].split()[:5] == [l for l in again.splitlines() if "regression" in l][0].split()[:5]
+    with pytest.raises(TalkerError, match="same topology"):
+        monkeypatch.setattr(table_3, "find_rig", lambda _: (default_rig(), None))
+        table_3.run(dataclasses.replace(setup, vocaset=made))
+
+
+def test_table_4_matches_clean_and_noisy_speech(setup):
+    text = table_4.run(setup)
+    rows = report(setup, "table-4")["rows"]
+    assert [row["name"] for row in rows] == ["all", "all, white noise at 15 dB"]
+    assert rows[0]["utterances"] == 4 and rows[0]["library"] == 2
+    assert 0 <= rows[0]["f1"] <= 1 and "99.991" in text
+    # A checkpoint that is there already is measured instead.
+    shipped = table_4.run(dataclasses.replace(setup, model=str(student(setup.budget).checkpoint(setup))))
+    assert text.splitlines()[5:] == shipped.splitlines()[5:]
+
+
+def test_table_5_leaves_out_one_part_at_a_time(setup):
+    table_5.run(setup)
+    rows = {row["name"]: row for row in report(setup, "table-5")["rows"]}
+    assert list(rows) == list(table_5.PAPER)
+    assert {row["training_steps"] for row in rows.values()} == {4}
+    assert len({row["LBE"] for row in rows.values()}) == 5
+    runs = table_5.rows_of(setup.budget)
+    kept = {name: (run.trained(setup) / "recipe.yaml").read_text() for name, run in runs.items()}
+    assert "identity: false" in kept["without identity embedding"]
+    assert "lip: 0.0" in kept["without lip loss"] and "velocity: 0.0" in kept["without velocity loss"]
+
+
+def test_figure_5_shows_a_word_that_all_say(setup, monkeypatch):
+    monkeypatch.setattr(figure_5, "PEOPLE", 2)
+    monkeypatch.setattr(figure_5.shared_word, "__defaults__", (2,))
+    text = figure_5.run(setup)
+    assert "“excellent”" in text
+    rows = report(setup, "figure-5")["rows"]
+    assert [row["speaker"] for row in rows] == ["toy-0", "toy-1"]
+    assert [row["seconds"] for row in rows] == [pytest.approx(0.4, abs=0.02)] * 2
+    picture = np.asarray(Image.open(setup.out / "figure-5.png"))
+    assert picture.shape == (2 * figure_5.HEIGHT, figure_5.WIDTH, 3) and picture.std() > 20
+
+
+def test_words_of_a_voice_that_reads_are_found_by_their_phones(setup):
+    """A synthetic voice has no tier of words: "apart" is AH P AA R T, whose phones stand in the tier."""
+    utterance = setup.held_out()[0]
+    grid = utterance.text_grid.with_name("read.TextGrid")
+    labels = ["SIL", "AH", "P", "AA", "R", "T", "SIL"]
+    write_text_grid(grid, 0.7, phone_tiers([Phone(label, k / 10, (k + 1) / 10) for k, label in enumerate(labels)]))
+    read = dataclasses.replace(utterance, text_grid=grid)
+    assert figure_5.words_of(read, "Apart from that") == [(pytest.approx(0.1), pytest.approx(0.6), "apart")]
+    assert figure_5.words_of(utterance) == [(pytest.approx(0.1), pytest.approx(0.7), "excellent")]
+    with pytest.raises(TalkerError, match="No word is said by 5 speakers"):
+        figure_5.shared_word(setup.held_out(None), {})
+
+
+def test_figure_6_shows_the_frame_whose_brows_differ_most(setup):
+    figure_6.run(setup)
+    content = report(setup, "figure-6")
+    assert content["spread"]["brows"] == pytest.approx(
+        np.std([[row[n] for n in figure_6.COLUMN_NAMES[:5]] for row in content["rows"]], axis=0).mean(), abs=1e-5
+    )
+    picture = np.asarray(Image.open(setup.out / "figure-6.png"))
+    assert picture.shape == (figure_6.HEIGHT, figure_6.WIDTH, 3)
+    # Two of the three heads are not the same picture.
+    thirds = [picture[:400, k * 426 : (k + 1) * 426].astype(float) for k in range(2)]
+    assert np.abs(thirds[0] - thirds[1]).mean() > 0.1
+
+
+def test_a_blink_is_not_a_brow():
+    coefficients = np.zeros((2, 3, 52), np.float32)
+    coefficients[1, :, ARKIT_INDEX["browInnerUp"]] = [0.2, 0.5, 0.9]
+    coefficients[0, 2, ARKIT_INDEX["eyeBlinkLeft"]] = 0.8
+    takes = Takes(coefficients, np.zeros((2, 3, 3), np.float32), 30.0, 0, NO_MATCH, "toy", 8)
+    assert figure_6.most_different_frame(takes) == (1, pytest.approx(0.25 / 5))
+
+
 def test_rows_train_side_by_side_in_processes_of_their_own(setup, tmp_path):
     apart = dataclasses.replace(setup, runs=tmp_path, jobs=2)
-    runs = [table_1.scratch(setup.budget, steps) for steps in (16, 8)]
+    runs = [scratch(setup.budget, steps) for steps in (16, 8)]
     train(runs, apart)
     for run in runs:
         assert run.finished(apart) and run.checkpoint(apart).is_dir()
@@ -89,7 +213,7 @@ def test_rows_train_side_by_side_in_processes_of_their_own(setup, tmp_path):
 
 
 def test_a_training_that_fails_says_why(setup):
-    run = dataclasses.replace(table_1.teacher(setup.budget), name="broken", steps=1)
+    run = dataclasses.replace(teacher(setup.budget), name="broken", steps=1)
     broken = dataclasses.replace(setup, encoder="no/such/encoder")
     folder = run.folder(broken)
     with pytest.raises(TalkerError):

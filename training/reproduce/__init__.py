@@ -18,8 +18,17 @@ from talker.pipeline import CHECKPOINTS
 
 EXPERIMENTS = {
     "table-1": "training.reproduce.table_1",
+    "table-2": "training.reproduce.table_2",
+    "table-3": "training.reproduce.table_3",
+    "table-4": "training.reproduce.table_4",
+    "table-5": "training.reproduce.table_5",
+    "figure-5": "training.reproduce.figure_5",
+    "figure-6": "training.reproduce.figure_6",
 }
 """Target -> module with run(setup) -> text of the table; each writes JSON and figures into setup.out."""
+
+DATA = Path("data")
+"""Where `corpus` and `reproduce checkpoints` put corpus and features."""
 
 TARGETS = ("checkpoints", *EXPERIMENTS)
 
@@ -27,8 +36,10 @@ TARGETS = ("checkpoints", *EXPERIMENTS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training reproduce`."""
     parser.add_argument("target", choices=TARGETS, help="what to make again; docs/reproduce.md says what each one is")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of corpus/ and features/ (data); tables "
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of corpus/ and features/ (data); tables "
                         "and figures also take a corpus alone, BEAT as it is published, and VOCASET for table-3")  # fmt: skip
+    parser.add_argument("--corpus", type=Path, help="table-3 on VOCASET: what models are trained on, as --data of the "
+                        "other targets (data)")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (runs)")
     parser.add_argument("--out", type=Path, help="where the result goes (checkpoints, or runs/reproduce/TARGET)")
     parser.add_argument(
@@ -43,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "process and one thread each (%(default)s)")  # fmt: skip
     parser.add_argument("--steps", type=int, help="training steps of every row, for a trial")
     parser.add_argument("--limit", type=int, help="so many held-out utterances with one take each, for a trial")
+    parser.add_argument("--model", help="table-4, figure-5, figure-6: measure this checkpoint (a name or a folder) instead "
+                        "of training a student")  # fmt: skip
+    parser.add_argument("--rig", help="table-3, figure-5, figure-6: the face, as for `python -m talker speak`; VOCASET "
+                        "needs ARKit's shapes in its own topology")  # fmt: skip
     parser.add_argument("--encoder", help="speech encoder: folder or hub id; default: the embedded one, and the "
                         "recipe's with --full on BEAT")  # fmt: skip
 
@@ -61,14 +76,17 @@ def run(args: argparse.Namespace) -> None:
 
 def make_setup(args: argparse.Namespace):
     """The Setup of a table or figure from the command line."""
+    from training.vocaset import VERTICES_FILE
     from training.reproduce.setup import FULL, SMALL, Setup, find_corpus, find_encoder
 
     budget = FULL if args.full else SMALL
     if args.steps:
         budget = dataclasses.replace(budget, name=f"{args.steps}-step trial", steps=args.steps, distill_steps=args.steps)
     if args.limit:
-        budget = dataclasses.replace(budget, utterances=args.limit, takes=1, seconds=1.0, repeats=1)
+        budget = dataclasses.replace(budget, utterances=args.limit, takes=1, seconds=1.0, repeats=1, trial=True)
     runs = args.runs / "reproduce"
-    corpus, features = find_corpus(args.data, runs)
-    setup = Setup(corpus, "", runs, args.out or runs / args.target, budget, max(1, args.jobs), features)
+    vocaset = args.data if args.target == "table-3" and (args.data / VERTICES_FILE).exists() else None
+    corpus, features = find_corpus(args.corpus or (DATA if vocaset else args.data), runs)
+    setup = Setup(corpus, "", runs, args.out or runs / args.target, budget, max(1, args.jobs), features,
+                  vocaset, args.rig, args.model)  # fmt: skip
     return dataclasses.replace(setup, encoder=find_encoder(args.encoder, budget, setup.data))

@@ -32,7 +32,7 @@ class Run:
 
     name            : of its folder, for readers
     recipe          : name or file of the recipe
-    diffusion_steps : N of the schedule
+    diffusion_steps : N of the schedule; None for the recipe's
     steps           : training steps instead of the recipe's; 0 for the recipe's
     teacher         : the run that it is distilled from; None trains from data
     changes         : (key, value) of the recipe's fields that differ, loss weights as "loss_weights.lip"
@@ -40,7 +40,7 @@ class Run:
 
     name: str
     recipe: str
-    diffusion_steps: int
+    diffusion_steps: int | None
     steps: int = 0
     teacher: Run | None = None
     changes: tuple[tuple[str, object], ...] = ()
@@ -74,7 +74,7 @@ class Run:
         words += ["--corpus", setup.corpus, "--features", setup.features, "--encoder", setup.encoder]
         if self.teacher:
             words += ["--teacher", self.teacher.checkpoint(setup), "--stages", self.diffusion_steps]
-        else:
+        elif self.diffusion_steps:
             words += ["--diffusion-steps", self.diffusion_steps]
         if self.steps:
             words += ["--steps", self.steps]
@@ -127,7 +127,7 @@ def side_by_side(function: Callable, arguments: Sequence[tuple], jobs: int, titl
     """function(*a) for each a, `jobs` processes at a time and in this one for a single job; results in order."""
     bar = tqdm(total=len(arguments), desc=title, dynamic_ncols=True, disable=not arguments)
     with bar:
-        if jobs == 1 or len(arguments) < 2:
+        if jobs == 1 or not arguments:
             return [(function(*a), bar.update())[0] for a in arguments]
         with one_thread(), ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             futures = [pool.submit(function, *a) for a in arguments]

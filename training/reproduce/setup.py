@@ -19,36 +19,46 @@ from training.features import feature_caches, fingerprint
 from training.recipe import load_recipe
 from training.reproduce.beat_sequences import cut_sequences
 
-DATA = Path("data")
-"""Where `corpus` and `reproduce checkpoints` put corpus and features."""
+DEFAULT_RECIPES = {
+    "diffusiontalker": "diffusiontalker-default", "distill": "distill",
+    "facediffuser": "facediffuser-default", "regression": "regression-default",
+}  # fmt: skip
+"""What is trained -> recipe of the small budget."""
+
+PAPER_RECIPES = {
+    "diffusiontalker": "diffusiontalker", "distill": "diffusiontalker",
+    "facediffuser": "facediffuser", "regression": "regression",
+}  # fmt: skip
+"""The same with the papers' own hyper-parameters; students learn with their teacher's."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """How much computing a table gets.
 
-    recipe, distill_recipe : what denoisers and students are trained with
+    recipes                : "diffusiontalker", "distill", "facediffuser", "regression" -> name or file of the recipe
     steps, distill_steps   : training steps of a model and of each distillation stage; 0 leaves them to the recipe
     utterances             : held-out utterances that are measured, evenly spread; None for all
     takes                  : animations of each
     seconds, repeats       : length of the speech that inference is timed on, and how often
+    trial                  : `utterances` also limits what is measured in full otherwise
     """
 
     name: str = "small"
-    recipe: str = "diffusiontalker-default"
-    distill_recipe: str = "distill"
+    recipes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_RECIPES))
     steps: int = 3000
     distill_steps: int = 1200
     utterances: int | None = 24
     takes: int = 2
     seconds: float = 10.0
     repeats: int = 3
+    trial: bool = False
 
 
 SMALL = Budget()
 """Each table as a whole in less than two hours on two cores."""
 
-FULL = Budget("full", "diffusiontalker", "diffusiontalker", steps=0, distill_steps=0, utterances=None, takes=4, repeats=5)
+FULL = Budget("full", PAPER_RECIPES, steps=0, distill_steps=0, utterances=None, takes=4, repeats=5)
 """The paper's (section 4.1): 50 epochs at a constant rate for the teacher, and for each of its students, whose
 number the paper leaves open."""
 
@@ -63,8 +73,10 @@ class Setup:
     out     : folder of the experiment's own results
     budget  : Budget
     jobs    : trainings and measurements side by side, one process and one thread each; 1 runs them in this process
+    features_folder : where features may lie already
     vocaset : folder of VOCASET for table 3, or None
-    rig     : face for vertices and pictures; the default one unless given
+    rig     : face for vertices and pictures, as `--rig` of talker takes it; the default one unless given
+    model   : checkpoint to measure instead of training one, where a target needs the student alone
     """
 
     corpus: Path
@@ -77,12 +89,11 @@ class Setup:
     vocaset: Path | None = None
     rig: str | None = None
     model: str | None = None
-    notes: dict = field(default_factory=dict)
 
     @cached_property
     def variants(self) -> int:
         """Augmented copies of each training utterance."""
-        return load_recipe(self.budget.recipe).variants
+        return load_recipe(self.budget.recipes["diffusiontalker"]).variants
 
     @cached_property
     def fingerprint(self) -> str:
@@ -96,6 +107,23 @@ class Setup:
         return "synthetic corpus" if "synthetic" in content else content.get("name", self.corpus.name)
 
     @cached_property
+    def _utterances(self) -> dict[str, dict]:
+        return json.loads((self.corpus / CORPUS_FILE).read_text(encoding="utf-8"))["utterances"]
+
+    def has(self, split: str) -> bool:
+        """Whether the corpus has utterances of a split."""
+        return any(entry["split"] == split for entry in self._utterances.values())
+
+    def is_recorded(self, utterance: Utterance) -> bool:
+        """Whether a person speaks; corpora of this project tell the engine of every synthetic voice."""
+        return self._utterances[utterance.id].get("engine", "recording") == "recording"
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Utterance id -> what it says, as far as the corpus knows."""
+        return {name: entry.get("text", "") for name, entry in self._utterances.items()}
+
+    @cached_property
     def features(self) -> Path:
         """Folder of the features: the corpus's own where they fit, else one here, computed once."""
         given = self.features_folder
@@ -107,6 +135,11 @@ class Setup:
     def prepare(self) -> None:
         """Compute the features once, before several processes share them."""
         feature_caches(self.features, self.corpus, self.encoder, self.variants)
+
+    @property
+    def legend(self) -> str:
+        """What a table's "ours" are measured on, in words."""
+        return f"{self.data}, {self.budget.name} budget"
 
     def held_out(self, count: int | None = -1, split: str = "heldout_utterance") -> list[Utterance]:
         """Held-out utterances, evenly spread over their speakers: `count` of them, the budget's unless given.
@@ -154,7 +187,7 @@ def find_encoder(encoder: str | None, budget: Budget, data: str) -> str:
     """The speech encoder: the one given; the embedded one, or for the paper's budget on BEAT the paper's own."""
     if encoder:
         return encoder
-    recipe = load_recipe(budget.recipe).encoder
+    recipe = load_recipe(budget.recipes["diffusiontalker"]).encoder
     if data == "BEAT" or Path(recipe).is_dir():
         return recipe
     return str(CHECKPOINTS / "speech-encoder")

@@ -13,6 +13,7 @@ from talker.atomic import whole_file
 from training.recipe import load_recipe
 from training.reproduce.measurement import errors_of, inference_times, machine
 from training.reproduce.report import Column, format_table, write_report
+from training.reproduce.models import TEACHER_STEPS, scratch, student, teacher
 from training.reproduce.runs import Run, train
 from training.reproduce.setup import Budget, Setup
 
@@ -27,27 +28,6 @@ PAPER = {
     (8, True): {"LBE": 0.0969, "|FDD|": 0.1558, "ITF": 7.1e-4},
 }
 """(Steps, distilled) -> the paper's table 1, without its row of NVIDIA TensorRT; seconds."""
-
-TEACHER_STEPS = 32
-
-
-def teacher(budget: Budget, changes: tuple = ()) -> Run:
-    """The 32-step model that students are distilled from."""
-    return Run("teacher", budget.recipe, TEACHER_STEPS, budget.steps, changes=changes)
-
-
-def student(budget: Budget, steps: int = 8, changes: tuple = ()) -> Run:
-    """A model of 16 or 8 steps, distilled from the teacher by halving its steps again and again."""
-    above = teacher(budget, changes) if 2 * steps == TEACHER_STEPS else student(budget, 2 * steps, changes)
-    return Run(f"student-{steps}", budget.distill_recipe, steps, budget.distill_steps, above, changes)
-
-
-def scratch(budget: Budget, steps: int) -> Run:
-    """A model of that many steps trained from data: as long as the student of as many steps and its teachers were,
-    so that distillation is compared with training, and not with less training."""
-    stages = {16: 1, 8: 2}.get(steps, 0)
-    return Run(f"scratch-{steps}", budget.recipe, steps, budget.steps and budget.steps + stages * budget.distill_steps)
-
 
 def rows_of(budget: Budget) -> dict[tuple[int, bool], Run]:
     """(Steps, distilled) -> training, in the paper's order; the teacher is the row of 32 steps."""
@@ -72,7 +52,7 @@ def run(setup: Setup) -> str:
     budget, runs = setup.budget, rows_of(setup.budget)
     train(runs.values(), setup)
     utterances = setup.held_out()
-    lip_noise = load_recipe("distill").lip_noise
+    lip_noise = load_recipe(budget.recipes["distill"]).lip_noise
     checkpoints = [run.checkpoint(setup) for run in runs.values()]
     own, alike = ({"lip_noise": 1.0}, {"sampler": "ddim", "lip_noise": lip_noise})
     errors = errors_of([(path, sampling) for sampling in (own, alike) for path in checkpoints], utterances, setup)
@@ -85,7 +65,7 @@ def run(setup: Setup) -> str:
             **time, "paper": PAPER[key],
         })  # fmt: skip
     legend = [
-        f"ours:  {setup.data}, {budget.name} budget, training steps as in the column; "
+        f"ours:  {setup.legend}, training steps as in the column; "
         f"{len(utterances)} held-out utterances, {budget.takes} takes each",
         f"       ITF on {machine()}: {budget.seconds:g} s of speech, one take, median of {budget.repeats}",
         f"       the last column samples every row alike: DDIM from {lip_noise:g} of the start noise in the lip region",

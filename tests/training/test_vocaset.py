@@ -1,0 +1,120 @@
+"""VOCASET's published layout, and the fit of ARKit's shapes to its vertices."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear
+
+from render.rig import default_rig
+from talker.errors import TalkerError
+from talker.motion import ARKIT_INDEX
+from training.blendshape_fit import face_vertices, fit_coefficients, lip_vertices
+from training.vocaset import Vocaset, write_vocaset
+
+SUBJECT, TEST_SUBJECT = "FaceTalk_170728_03272_TA", "FaceTalk_170809_00138_TA"
+
+
+@pytest.fixture
+def published(tmp_path, rng):
+    """The four files as the site has them: pickles of Python 2, rows of one big array, int16 speech at 22 kHz; the
+    sentence05 of one subject was published without speech."""
+    verts = rng.normal(size=(20, 5, 3)).astype(np.float32)
+    np.save(tmp_path / "data_verts.npy", verts)
+    rows = {SUBJECT: {"sentence01": {0: 3, 1: 4, 2: 5, 3: 6}, "sentence05": {0: 0}}, TEST_SUBJECT: {"sentence01": {1: 8, 0: 7}}}
+    samples = (8000 * np.sin(np.arange(22_000) / 9)).astype(np.int16)
+    audio = {s: {"sentence01": {"audio": samples, "sample_rate": 22_000}} for s in rows}
+    templates = {s: rng.normal(size=(5, 3)) for s in rows}
+    for name, content in (("subj_seq_to_idx", rows), ("raw_audio_fixed", audio), ("templates", templates)):
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(content, protocol=2))
+    return tmp_path, verts, templates
+
+
+def test_sequences_are_read_from_the_published_files(published):
+    folder, verts, templates = published
+    data = Vocaset(folder)
+    assert data.names == [(SUBJECT, "sentence01"), (TEST_SUBJECT, "sentence01")]
+    assert data.test_names() == [(TEST_SUBJECT, "sentence01")]
+    sequence = data.sequence(SUBJECT, "sentence01")
+    assert np.array_equal(sequence.vertices, verts[3:7]) and np.array_equal(sequence.at_half_rate(), verts[3:7:2])
+    assert np.array_equal(sequence.template, templates[SUBJECT])
+    assert sequence.speech.seconds == pytest.approx(1.0, abs=1e-3)
+    assert np.abs(sequence.speech.samples).max() == pytest.approx(8000 / 32768, rel=0.02)
+    # Frames come in the order of their numbers, not of the table.
+    assert np.array_equal(data.sequence(TEST_SUBJECT, "sentence01").vertices, verts[7:9])
+
+
+def test_what_is_written_is_read_again(tmp_path, rng):
+    template, vertices = rng.normal(size=(4, 3)), rng.normal(size=(6, 4, 3)).astype(np.float32)
+    samples = (1000 * rng.normal(size=16_000)).astype(np.int16)
+    rows = [("a", "one", template, vertices[:2], samples, 16_000), ("b", "two", template, vertices[2:], samples, 16_000)]
+    data = Vocaset(write_vocaset(tmp_path / "written", rows))
+    assert np.array_equal(np.load(tmp_path / "written" / "data_verts.npy"), vertices)
+    assert np.array_equal(data.sequence("b", "two").vertices, vertices[2:])
+    assert np.allclose(data.sequence("a", "one").speech.samples, samples / 32768, atol=1e-4)
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+@pytest.mark.parametrize("name", ["subj_seq_to_idx", "raw_audio_fixed", "templates"])
+def test_a_pickle_that_wants_to_run_something_is_refused(published, name):
+    folder, _, _ = published
+    (folder / f"{name}.pkl").write_bytes(pickle.dumps({SUBJECT: Malicious()}, protocol=2))
+    with pytest.raises(TalkerError, match="is refused because it holds posix.system"):
+        Vocaset(folder)
+
+
+def test_files_that_do_not_fit_together_get_a_sentence(published):
+    folder, verts, templates = published
+    inner: dict = {}
+    inner["self"] = inner
+    for content, message in (({"x": inner}, "several places"), ({"x": [1]}, "something else"), ([1], "no dictionary")):
+        (folder / "templates.pkl").write_bytes(pickle.dumps(content, protocol=2))
+        with pytest.raises(TalkerError, match=message):
+            Vocaset(folder)
+    (folder / "templates.pkl").write_bytes(pickle.dumps({SUBJECT: templates[SUBJECT][:4]}, protocol=2))
+    with pytest.raises(TalkerError, match="do not fit together"):
+        Vocaset(folder)
+    (folder / "templates.pkl").write_bytes(pickle.dumps(templates, protocol=2))
+    np.save(folder / "data_verts.npy", verts[:5])
+    with pytest.raises(TalkerError, match="rows beyond the vertices"):
+        Vocaset(folder).sequence(SUBJECT, "sentence01")
+    (folder / "data_verts.npy").unlink()
+    with pytest.raises(TalkerError, match="data_verts.npy cannot be read"):
+        Vocaset(folder)
+
+
+def test_a_fit_finds_the_coefficients_that_moved_the_face(rng):
+    """All but the pairs of shapes that skin cannot tell apart, on a face without correctives."""
+    rig = default_rig()
+    names = ("jawOpen", "mouthPucker", "mouthSmileLeft", "browInnerUp", "cheekPuff", "mouthRollLower")
+    truth = np.zeros((3, 52), np.float32)
+    truth[:, [ARKIT_INDEX[name] for name in names]] = rng.uniform(0.1, 0.9, size=(3, len(names)))
+    displacements = np.einsum("tk,kvc->tvc", truth, rig.deltas)
+    assert np.allclose(fit_coefficients(displacements, rig.deltas), truth, atol=1e-4)
+
+
+def test_a_fit_is_the_one_of_the_whole_problem_and_stays_in_bounds(rng):
+    deltas = rng.normal(size=(52, 40, 3)) * 0.01
+    deltas[51] = 0  # a shape that the face lacks
+    displacements = rng.normal(size=(2, 40, 3)) * 0.02
+    found = fit_coefficients(displacements, deltas)
+    matrix = deltas[:51].reshape(51, -1).T
+    for row, target in zip(found, displacements):
+        whole = lsq_linear(matrix, target.ravel(), bounds=(0, 1), method="trf", tol=1e-12)
+        assert np.allclose(row[:51], whole.x, atol=1e-3)
+    assert found.min() == 0 and found.max() <= 1 and (found[:, 51] == 0).all()
+    with pytest.raises(TalkerError, match="41 vertices and the shapes have 40"):
+        fit_coefficients(np.zeros((1, 41, 3)), deltas)
+
+
+def test_a_face_of_its_own_moves_as_the_rigs_shapes_do(rng):
+    rig = default_rig()
+    template, closed = rig.vertices + 0.01, np.zeros((1, 52), np.float32)
+    assert np.allclose(face_vertices(rig, template, closed)[0], template, atol=1e-6)
+    lips = lip_vertices(rig)
+    assert np.array_equal(lips, rig.parts["lips"])

@@ -1,0 +1,100 @@
+"""The trainings that tables are made of: teacher, students, models from scratch, and the methods beside ours."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from talker.atomic import whole_file
+from talker.pipeline import checkpoint_folder
+from training.distillation import DistillationObjective, make_student
+from training.features import feature_caches
+from training.losses import DiffusionObjective
+from training.recipe import load_recipe
+from training.reproduce.runs import Run, side_by_side, train
+from training.reproduce.setup import Budget, Setup, digest
+from training.trainer import Trainer, build_model, make_accelerator
+
+TEACHER_STEPS = 32
+
+
+def teacher(budget: Budget, changes: tuple = ()) -> Run:
+    """The 32-step model that students are distilled from."""
+    return Run("teacher", budget.recipes["diffusiontalker"], TEACHER_STEPS, budget.steps, changes=changes)
+
+
+def student(budget: Budget, steps: int = 8, changes: tuple = ()) -> Run:
+    """A model of 16 or 8 steps, distilled from the teacher by halving its steps again and again."""
+    above = teacher(budget, changes) if 2 * steps == TEACHER_STEPS else student(budget, 2 * steps, changes)
+    return Run(f"student-{steps}", budget.recipes["distill"], steps, budget.distill_steps, above, changes)
+
+
+def scratch(budget: Budget, steps: int) -> Run:
+    """A model of that many steps trained from data: as long as the student of as many steps and its teachers were,
+    so that distillation is compared with training, and not with less training."""
+    stages = {16: 1, 8: 2}.get(steps, 0)
+    return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, budget.steps and budget.steps + stages * budget.distill_steps)
+
+
+def baseline(budget: Budget, model: str, diffusion_steps: int | None = None, steps: int | None = None) -> Run:
+    """ "facediffuser" or "regression", for so many training steps, the budget's unless given."""
+    name = model if diffusion_steps is None else f"{model}-{diffusion_steps}"
+    return Run(name, budget.recipes[model], diffusion_steps, budget.steps if steps is None else steps)
+
+
+def the_student(setup: Setup) -> tuple[Path, str]:
+    """(checkpoint, what a table calls it) of the 8-step student: the setup's model, or one that is trained now."""
+    if setup.model:
+        return checkpoint_folder(setup.model), f"the checkpoint {setup.model}"
+    run = student(setup.budget)
+    train([run], setup)
+    return run.checkpoint(setup), f"8 steps, distilled, {run.trained_steps(setup)} training steps with its teachers"
+
+
+WARM_UP, TIMED = 2, 10
+"""Training steps before the clock runs, and those that are timed."""
+
+
+def step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
+    """Median seconds of a training step of each run, in one thread, their steps taking turns."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        trainers = []
+        for number, run in enumerate(runs):
+            recipe = load_recipe(run.recipe).replace(encoder=setup.encoder)
+            if run.diffusion_steps:
+                recipe = recipe.replace(diffusion_steps=run.diffusion_steps * (2 if run.teacher else 1))
+            caches = feature_caches(setup.features, setup.corpus, setup.encoder, recipe.variants)
+            model = build_model(recipe, caches["train"])
+            objective = (
+                DistillationObjective(make_student(model), model, recipe.loss_weights)
+                if run.teacher
+                else DiffusionObjective(model, recipe.loss_weights)
+            )
+            trainers.append(
+                Trainer(recipe, objective, caches, Path(folder) / str(number), make_accelerator(recipe), progress=False)
+            )
+        seconds: list[list[float]] = [[] for _ in runs]
+        for _ in range(WARM_UP + TIMED):
+            for own, trainer in zip(seconds, trainers):
+                started = time.perf_counter()
+                trainer.train_step()
+                own.append(time.perf_counter() - started)
+    return [statistics.median(own[WARM_UP:]) for own in seconds]
+
+
+def measured_step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
+    """step_seconds before the first training; kept, because it decides for how long the models train."""
+    kept = setup.runs / "trained" / f"step-seconds-{digest([run.settings(setup) for run in runs])}.json"
+    if not kept.exists():
+        setup.prepare()
+        found = side_by_side(step_seconds, [(setup, list(runs))], setup.jobs, "time training steps")[0]
+        with whole_file(kept) as temporary:
+            temporary.write_text(json.dumps(found))
+    return json.loads(kept.read_text())
