@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from talker.errors import TalkerError
-from training.alignment import PHONES, SILENCE, normalise_label
+from training.alignment import SILENCE, normalise_label
 from training.articulation import generator
 
 COMMON_WORDS, COMMON_SHORT_WORDS = 12_000, 4_000
