@@ -24,6 +24,7 @@ from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, load_speech
 from talker.encoders import CompactSpeechModel
 from talker.errors import TalkerError
+from training import languages
 from training.alignment import SILENCE, Phone
 from training.beat import CORPUS_FILE, Utterance, read_corpus, read_text_grid, write_text_grid, write_wav
 from training.speech_encoder import EncoderExample, EncoderUtterance, FrameHeads, render_example
@@ -101,8 +102,6 @@ def corpus_jobs(utterances: list[Utterance], speakers: list[str], variants: int)
 def generate_languages(folder: Path, minutes: float, seed: int, chosen: tuple[str, ...] = ()) -> dict[str, list[Path]]:
     """At least `minutes` of every language of training.languages as {folder}/{language}/{number}.wav with the IPA
     symbols in a .TextGrid beside it; what is there is not made again. Returns the wav files by language."""
-    from training import languages
-
     found: dict[str, list[Path]] = {}
     for language in tqdm(chosen or tuple(languages.LANGUAGES), "languages", unit="language", dynamic_ncols=True):
         seconds, found[language] = 0.0, []

@@ -16,6 +16,7 @@ from talker.atomic import whole_file
 from talker.checkpoints import load_config
 from talker.encoders import CompactSpeechModel, mfcc
 from talker.errors import TalkerError
+from training import languages
 from training.alignment import PHONES, SILENCE, Phone
 from training.augmentation import add_noise, babble_noise, coloured_noise, telephone, transmit
 from training.bars import Bar, bar_table, table
@@ -108,8 +109,6 @@ def evaluate_encoder(folder: Path, corpus: Path, limit: int | None = None) -> di
 
     limit : so many utterances only, for a trial. TalkerError without heads or held-out recordings.
     """
-    from training import languages
-
     model, heads = load_encoder(folder)
     held = [u for u in recordings(corpus, ("heldout_speaker",)) if is_real(u)][:limit]
     others = [u for u in recordings(corpus, ("train",)) if is_real(u)]

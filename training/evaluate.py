@@ -15,9 +15,9 @@ from render.rig import default_rig
 from talker.atomic import whole_file
 from talker.audio import Speech
 from talker.errors import TalkerError
-from talker.pipeline import MAX_TAKES, Talker
+from talker.pipeline import MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
-from training import metrics, odd_sounds, real_speech
+from training import encoder_evaluation, metrics, odd_sounds, real_speech
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 from training.comparison import compare
@@ -159,6 +159,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
+    parser.add_argument("--card", action="store_true", help="of a speech encoder: also write its MODEL_CARD.md")
     parser.add_argument(
         "--videos", type=Path, metavar="DIR",
         help=f"instead of measuring, write {VIDEOS} videos of unseen speakers and sheets of close-ups into DIR/MODEL",
@@ -175,6 +176,13 @@ def run(args: argparse.Namespace) -> None:
         return
     reports = []
     for model in args.models:
+        folder = checkpoint_folder(model)
+        if encoder_evaluation.is_encoder(folder):
+            reports.append(encoder_evaluation.evaluate_encoder(folder, args.corpus, args.limit))
+            print(encoder_evaluation.as_text(reports[-1]), end="\n\n", flush=True)
+            if args.card:
+                encoder_evaluation.write_card(reports[-1], folder)
+            continue
         reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
         print(as_text(reports[-1]), end="\n\n", flush=True)
     if args.out:
