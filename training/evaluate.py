@@ -17,7 +17,7 @@ from talker.audio import Speech
 from talker.errors import TalkerError
 from talker.pipeline import MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
-from training import encoder_evaluation, metrics, odd_sounds, real_speech
+from training import encoder_evaluation, metrics, odd_sounds, other_languages, real_speech
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 from training.comparison import compare
@@ -27,7 +27,7 @@ NOTE = "synthetic corpus: motion made by an articulation model from real and syn
 VIDEOS = 10
 """Comparison videos that --videos writes, of utterances spread evenly over the unseen speakers."""
 
-GROUPS = ("real", "errors", "identities")
+GROUPS = ("real", "languages", "errors", "identities")
 """What can be measured, in the order of the report."""
 
 
@@ -101,6 +101,11 @@ def evaluate(
         own = report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
         open_metres = own["clean"]["model"]["open_millimetres"] / 1000
         report["odd_sounds"] = odd_sounds.odd_sounds(talker, default_rig(), open_metres)
+    if only in (None, "languages"):
+        real = report.get("real_speech", {}).get("clean", {}).get("model")
+        report["other_languages"] = other_languages.other_languages(
+            talker, default_rig(), real, min(limit or other_languages.UTTERANCES, other_languages.UTTERANCES)
+        )
     if known and only in (None, "errors"):
         report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"), takes)
     if known and only in (None, "identities"):
@@ -126,6 +131,9 @@ def as_text(report: dict) -> str:
         parts.append(real_speech.as_text(report["real_speech"], report["model"]))
     if "odd_sounds" in report:
         parts += [odd_sounds.as_text(report["odd_sounds"]), bar_table("bars on odd sounds", report["odd_sounds"]["bars"])]
+    if "other_languages" in report:
+        parts += [other_languages.as_text(report["other_languages"])]
+        parts += [bar_table("bars on other languages", report["other_languages"]["bars"])]
     if "held_out_utterances" in report:
         own = report["held_out_utterances"]
         parts.append(table("held-out utterances of known speakers", list(own), [list(own.values())]))
