@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from render.head_sheet import sheet
+from render.head_sheet import CAPTION_HEIGHT, sheet
 from render.rig import Rig, default_rig
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE
@@ -24,6 +24,10 @@ CURVES = (
     (("yaw", "pitch", "roll"), "head, degrees"),
 )
 """Rows of the figure of curves: names of coefficients or of head angles, and the row's title."""
+
+
+COLUMNS, HEAD = 8, (240, 290)
+"""Faces in a row of the contact sheet, and the width and height in pixels that a whole head is drawn with."""
 
 
 def middles(
@@ -50,15 +54,22 @@ def middles(
 
 
 def contact_sheet(utterances: Sequence[Utterance], rig: Rig | None = None) -> np.ndarray:
-    """Picture (h, w, 3) uint8 of the phones' typical middle frames, seen from the front."""
+    """Picture (h, w, 3) uint8 of the phones' typical middle frames: the lower face, seen from the front."""
     still = np.array([name.startswith(("brow", "eye")) for name in ARKIT_INDEX])
     rows = []
     for label, frame in middles(utterances):
         # Blinks and glances come when they like: here they would only distract from the mouth.
-        rows.append(("rest" if label == SILENCE else label, np.where(still, 0.0, frame).astype(np.float32)))
+        rows.append(("rest (synthetic)" if label == SILENCE else label, np.where(still, 0.0, frame).astype(np.float32)))
     if not rows:
         raise TalkerError("No utterance has a TextGrid of phones: align the corpus before drawing its phones.")
-    return sheet(rig or default_rig(), rows, columns=8, cell=(150, 180))
+    width, height = HEAD
+    whole = sheet(rig or default_rig(), rows, columns=COLUMNS, cell=HEAD)
+    cells = whole.reshape(-1, CAPTION_HEIGHT + height, COLUMNS, width, 3)
+    # The lower face alone, with its caption: the middle half of the width, nose to chin.
+    face = slice(CAPTION_HEIGHT + height // 2, CAPTION_HEIGHT + 15 * height // 16)
+    shown = np.concatenate([cells[:, :CAPTION_HEIGHT], cells[:, face]], axis=1)
+    shown = shown[:, :, :, width // 4 : width - width // 4]
+    return shown.reshape(-1, COLUMNS * shown.shape[3], 3)
 
 
 def curves(samples: np.ndarray, phones: Sequence[Phone], motion: Motion, title: str, seconds: float = 4.0):
@@ -72,7 +83,8 @@ def curves(samples: np.ndarray, phones: Sequence[Phone], motion: Motion, title: 
     axes = figure.subplots(1 + len(CURVES), 1, sharex=True, height_ratios=(2.0, *[1.0] * len(CURVES)))
     seconds = min(seconds, len(samples) / SAMPLE_RATE)
     part = samples[: round(seconds * SAMPLE_RATE)]
-    axes[0].specgram(part + 1e-5, NFFT=256, Fs=SAMPLE_RATE, noverlap=192, cmap="magma", vmin=-110, vmax=-35)
+    dither = 1e-5 * np.random.default_rng(0).standard_normal(len(part))  # digital silence has no logarithm
+    axes[0].specgram(part + dither, NFFT=256, Fs=SAMPLE_RATE, noverlap=192, cmap="magma", vmin=-110, vmax=-35)
     axes[0].set(ylim=(0, 8000), ylabel="Hz", title=title)
     for phone in phones:
         if phone.start >= seconds:
@@ -100,10 +112,8 @@ def write_figures(utterances: Sequence[Utterance], folder: Path) -> list[Path]:
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(contact_sheet(utterances))
-    # 160 colours are enough for a head on a plain ground, and a third of the bytes.
     with whole_file(folder / "phones.png") as temporary:
-        picture.quantize(160, dither=Image.Dither.FLOYDSTEINBERG).save(temporary, format="PNG", optimize=True)
+        Image.fromarray(contact_sheet(utterances)).save(temporary, format="PNG", optimize=True)
     shown = utterances[0]
     drawn = curves(shown.speech().samples, shown.phones(), shown.motion(), f"{shown.id} (synthetic motion)")
     with whole_file(folder / "curves.png") as temporary:
