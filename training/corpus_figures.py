@@ -26,7 +26,7 @@ CURVES = (
 """Rows of the figure of curves: names of coefficients or of head angles, and the row's title."""
 
 
-COLUMNS, HEAD = 8, (240, 290)
+COLUMNS, HEAD = 8, (224, 270)
 """Faces in a row of the contact sheet, and the width and height in pixels that a whole head is drawn with."""
 
 
@@ -108,13 +108,15 @@ def curves(samples: np.ndarray, phones: Sequence[Phone], motion: Motion, title: 
 
 
 def write_figures(utterances: Sequence[Utterance], folder: Path) -> list[Path]:
-    """Writes phones.png (contact_sheet of all the utterances) and curves.png (the first) into folder."""
+    """Writes phones.png (contact_sheet of all the utterances) and curves.png (one of them) into folder."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "phones.png") as temporary:
         Image.fromarray(contact_sheet(utterances)).save(temporary, format="PNG", optimize=True)
-    shown = utterances[0]
+    # Neither a slow start nor the fastest speaker: the median by the phones of the first seconds.
+    busy = sorted(utterances, key=lambda u: (sum(p.label != SILENCE and p.end < 4.0 for p in u.phones()), u.id))
+    shown = busy[len(busy) // 2]
     drawn = curves(shown.speech().samples, shown.phones(), shown.motion(), f"{shown.id} (synthetic motion)")
     with whole_file(folder / "curves.png") as temporary:
         drawn.savefig(temporary, format="png", dpi=80, pil_kwargs={"optimize": True})

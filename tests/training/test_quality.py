@@ -140,7 +140,7 @@ def test_figures_of_a_corpus_are_drawn_without_making_it_again(corpus, tmp_path,
     assert sorted((p, p.stat().st_mtime_ns) for p in corpus.glob("*/*")) == before
     assert "phones.png" in capsys.readouterr().out
     phones, curves = (Image.open(tmp_path / name) for name in ("phones.png", "curves.png"))
-    assert phones.width == 8 * 120 and phones.height % 5 == 0  # 39 phones and rest, in rows of eight
+    assert phones.width == 8 * 112 and phones.height % 5 == 0  # 39 phones and rest, in rows of eight
     assert curves.width > 800
 
 
