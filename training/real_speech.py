@@ -75,8 +75,10 @@ def measure(spoken: Sequence[Spoken], rig: Rig) -> dict[str, float]:
     ratios = metrics.aperture_ratios(apertures)
     limit = MISSED * ratios["open_millimetres"] / 1000
     closed = np.concatenate([metrics.at_middles(*row, metrics.CLOSED_PHONES) for row in apertures])
-    lags = [metrics.lag(a, metrics.phone_aperture(phones, len(a), fps)) for a, fps, phones in apertures]
-    lag, correlation = np.median(lags, axis=0)
+    # Too short an utterance has no lag; one whose lips stay still has NaN, and so has then the median.
+    long = [row for row in apertures if len(row[0]) >= 3 * metrics.LONGEST_LAG]
+    lags = [metrics.lag(a, metrics.phone_aperture(phones, len(a), fps)) for a, fps, phones in long]
+    lag, correlation = np.median(lags or [(np.nan, np.nan)], axis=0)
     return {
         "closed_over_open": ratios["closed_over_open"],
         "silence_over_open": ratios["silence_over_open"],
