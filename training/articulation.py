@@ -380,9 +380,10 @@ def violations(
     """Where sampled motion (T, 52) breaks a hard constraint: (kind, phone, by how much).
 
     Read at the frame nearest to the phone's middle: "closure" (P B M: lips apart or lifted by more
-    than 0.03), "teeth" (F V: lower lip not rolled in to 0.3, or jaw above 0.2), "rounding" (W UW:
-    mouthPucker + mouthFunnel below 0.35), "sibilant" (S Z SH ZH CH JH: jaw above 0.15). "rest": jaw above 0.02 or lips
-    lifted inside a pause of 0.4 s or longer, but for a breath before speech, for which 0.08 is allowed.
+    than 0.03), "teeth" (F V: lower lip rolled in by less than 0.3, or jaw above 0.2), "rounding" (W UW:
+    mouthPucker + mouthFunnel below 0.35), "sibilant" (S Z SH ZH CH JH: jaw above 0.15). "rest": jaw
+    above 0.02 or lips lifted inside a pause of 0.4 s or longer, but for the last 0.45 s before speech,
+    where a breath may open the jaw to 0.08.
     """
     found = []
     jaw, close, roll = (coefficients[:, ARKIT_INDEX[n]] for n in ("jawOpen", "mouthClose", "mouthRollLower"))

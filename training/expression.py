@@ -23,8 +23,8 @@ GAZE_RANGE = np.radians(30.0)
 
 
 PITCH_RATE, PITCH_HOP = 8000, 160
-"""pYIN works on 8 kHz and a value every 20 ms: a hundredth of the sound's duration on one core, where
-16 kHz and 10 ms take seven times as long, and a vowel of 60 ms still has three values."""
+"""pYIN works on 8 kHz, with a value every 20 ms: its cost grows with both, hours of speech wait for it,
+and a vowel of 60 ms still has three values."""
 
 
 def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
