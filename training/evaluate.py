@@ -167,7 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
-    parser.add_argument("--card", action="store_true", help="of a speech encoder: also write its MODEL_CARD.md")
+    parser.add_argument("--card", action="store_true", help="also write each checkpoint's MODEL_CARD.md, in which the models are compared")
     parser.add_argument(
         "--videos", type=Path, metavar="DIR",
         help=f"instead of measuring, write {VIDEOS} videos of unseen speakers and sheets of close-ups into DIR/MODEL",
@@ -182,7 +182,9 @@ def run(args: argparse.Namespace) -> None:
         for model in args.models:
             write_videos(model, args.corpus, args.videos, min(args.limit or VIDEOS, VIDEOS))
         return
-    reports = []
+    if args.card and (args.only or args.limit):
+        raise TalkerError("A model card holds all measures on all held-out speech; leave --only and --limit out.")
+    reports, folders = [], []
     for model in args.models:
         folder = checkpoint_folder(model)
         if encoder_evaluation.is_encoder(folder):
@@ -192,7 +194,10 @@ def run(args: argparse.Namespace) -> None:
                 encoder_evaluation.write_card(reports[-1], folder)
             continue
         reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
+        folders.append((reports[-1], folder))
         print(as_text(reports[-1]), end="\n\n", flush=True)
+    for report, folder in folders if args.card else ():
+        cards.write_card(report, folder, args.corpus, [one for one, _ in folders])
     if args.out:
         with whole_file(args.out) as temporary:
             temporary.write_text(json.dumps(_finite(reports), indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,63 @@
+"""Model cards say what was measured, and nothing else."""
+
+import json
+import shutil
+
+import pytest
+
+from talker.pipeline import CHECKPOINTS
+from training.__main__ import main
+from training.cards import write_card
+
+
+def measures(closed):
+    return {
+        "closed_over_open": closed, "silence_over_open": 0.03, "rounding": 6.0, "lag_frames": -0.1,
+        "jitter": 0.012, "closures_missed": 0.2,
+    }  # fmt: skip
+
+
+def report(name, lbe):
+    kinds = {"model": measures(0.15), "loudness": measures(0.7), "corpus": measures(0.02)}
+    holds = {"measure": "aperture", "value": 0.15, "sense": "<=", "limit": 0.18, "holds": True}
+    fails = {"measure": "rounding", "value": 4.0, "sense": ">=", "limit": 5.0, "holds": False}
+    return {
+        "model": name, "steps": 8,
+        "real_speech": {
+            "utterances": 25, "takes": 4, "clean": kinds, "noise": kinds, "bars": [holds, fails],
+            "diversity": {"upper_face": 0.05, "lips": 0.005, "ratio": 10.0},
+        },
+        "odd_sounds": {"bars": [holds]},
+        "held_out_utterances": {"takes": 708, "LBE": lbe, "MBE": 0.7, "|FDD|": 0.02},
+        "identity_matching": {
+            "utterances": 177, "speakers": 59, "library": 285, "f1": 0.99, "noise": {"f1": 0.94}, "bars": [holds],
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    entries = {
+        "a-p1": {"base": "a", "speaker": "x", "split": "train", "engine": "flite", "seconds": 3600.0},
+        "a-p2": {"base": "a", "speaker": "x", "split": "train", "engine": "flite", "seconds": 3600.0},
+        "b-p1": {"base": "b", "speaker": "y", "split": "heldout_speaker", "engine": "recording", "seconds": 1800.0},
+    }
+    (tmp_path / "corpus.json").write_text(json.dumps({"utterances": entries}))
+    return tmp_path
+
+
+def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus, tmp_path):
+    folder = tmp_path / "diffusiontalker"
+    shutil.copytree(CHECKPOINTS / "diffusiontalker", folder)
+    ours, other = report("diffusiontalker", 0.09), report("scratch", 0.095)
+    write_card(ours, folder, corpus, [ours, other])
+    text = (folder / "MODEL_CARD.md").read_text()
+    assert "1 recordings, 1.0 hours: flite (1 speakers, 1.0 h)." in text
+    assert "It holds 3 of 4 bars; it misses: rounding 4.000 (wanted >= 5.000)." in text
+    assert "| **diffusiontalker** (this) | 8 | 0.0900 |" in text and "| scratch | 8 | 0.0950 |" in text
+    assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
+
+
+def test_a_card_needs_all_measures(corpus, capsys):
+    assert main(["evaluate", "diffusiontalker", "--corpus", str(corpus), "--card", "--limit", "1"]) == 2
+    assert "leave --only and --limit out" in capsys.readouterr().err

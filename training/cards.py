@@ -1,0 +1,134 @@
+"""Model cards of denoisers, written from what `evaluate` measured, so that no figure in them is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from talker.atomic import whole_file
+from talker.checkpoints import load_checkpoint
+from training.bars import Bar, number
+from training.beat import CORPUS_FILE
+
+CARD = "MODEL_CARD.md"
+
+
+def write_card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> None:
+    """Writes a checkpoint's MODEL_CARD.md whole or not at all.
+
+    report : of the checkpoint, with all groups of measures
+    corpus : what it was trained and measured on
+    run    : reports of all models that were measured beside it, for the comparison
+    """
+    with whole_file(folder / CARD) as path:
+        path.write_text(card(report, folder, corpus, run), encoding="utf-8")
+
+
+def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
+    """The text of write_card."""
+    config, tensors = load_checkpoint(folder)
+    clean, noise = report["real_speech"]["clean"], report["real_speech"]["noise"]
+    rows = [
+        f"| {_MEASURES[name]} | " + " | ".join(number(one[kind][name]) for one, kind in _columns(clean, noise)) + " |"
+        for name in _MEASURES
+    ]
+    bars = report["real_speech"]["bars"] + report["odd_sounds"]["bars"] + report["identity_matching"]["bars"]
+    missed = [_sentence(bar) for bar in bars if not bar["holds"]]
+    identity = report["identity_matching"]
+    return _CARD.format(
+        title=f"DiffusionTalker, {config['steps']} steps", parameters=f"{sum(t.numel() for t in tensors.values()) / 1e6:.1f}",
+        identities=len(config["identities"]), role=_ROLES.get(folder.name, "A denoiser of this project."),
+        data=_data(corpus), strangers=report["real_speech"]["utterances"], takes=report["real_speech"]["takes"],
+        rows="\n".join(rows), held=len(bars) - len(missed), bars=len(bars),
+        missed="; it misses: " + "; ".join(missed) if missed else "",
+        diversity="upper face {upper_face:.4f}, lips {lips:.4f}, ratio {ratio:.1f}".format(**report["real_speech"]["diversity"]),
+        animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
+        f1=f"{100 * identity['f1']:.1f}", noisy=f"{100 * identity['noise']['f1']:.1f}", utterances=identity["utterances"],
+        speakers=identity["speakers"], among=identity["library"], command=" ".join(one["model"] for one in run),
+    )  # fmt: skip
+
+
+def _columns(clean: dict, noise: dict) -> list[tuple[dict, str]]:
+    return [(clean, "model"), (noise, "model"), (clean, "loudness"), (clean, "corpus")]
+
+
+def _sentence(bar: dict) -> str:
+    measure, value, limit, _ = Bar(*(bar[key] for key in ("measure", "value", "sense", "limit"))).row()
+    return f"{measure} {value} (wanted {limit})"
+
+
+def _model_row(one: dict, own: dict) -> str:
+    errors = one["held_out_utterances"]
+    name = f"**{one['model']}** (this)" if one is own else one["model"]
+    return f"| {name} | {one['steps']} | {errors['LBE']:.4f} | {errors['MBE']:.4f} | {errors['|FDD|']:.4f} |"
+
+
+def _data(corpus: Path) -> str:
+    """Recordings, speakers and hours of the corpus's training split, by where the speech comes from."""
+    content = json.loads((corpus / CORPUS_FILE).read_text(encoding="utf-8"))
+    engines, seen = defaultdict(lambda: [set(), 0.0]), set()
+    for name, entry in content["utterances"].items():
+        base = entry.get("base", name)
+        if entry["split"] == "train" and base not in seen:
+            seen.add(base)
+            engines[entry["engine"]][0].add(entry["speaker"])
+            engines[entry["engine"]][1] += entry["seconds"] / 3600
+    parts = [
+        f"{_ENGINES.get(engine, engine)} ({len(people)} speakers, {hours:.1f} h)"
+        for engine, (people, hours) in sorted(engines.items(), key=lambda item: -item[1][1])
+    ]
+    hours = sum(hours for _, hours in engines.values())
+    return f"{len(seen)} recordings, {hours:.1f} hours: {', '.join(parts)}"
+
+
+_ENGINES = {"recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng"}
+
+_ROLES = {
+    "diffusiontalker": "Eight deterministic DDIM steps, distilled 32 → 16 → 8 from `diffusiontalker-teacher`. What "
+    "`python -m talker` and the app load. Takes start from less noise in the lip region, which speech decides "
+    "(`lip_noise` in `config.json`).",
+    "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
+    "steps and ancestral sampling. For comparisons, and for distilling again.",
+}
+
+_MEASURES = {
+    "closed_over_open": "lip aperture at the middle of P, B, M over that at open vowels",
+    "silence_over_open": "mean lip aperture in silence over the same",
+    "rounding": "rounding at UW, OW, W over that at IY, EH, S",
+    "lag_frames": "median lag of the lips behind the phones, frames",
+    "jitter": "jitter of the lips",
+    "closures_missed": "share of P, B, M that stay open",
+}
+
+_CARD = """# {title}
+
+{parameters} M parameters. Denoises 52 ARKit coefficients and three head angles at 30 frames a second from the features of `speech-encoder`, for one of {identities} identities that are found by voice. {role}
+
+**Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies. The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
+
+**Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures). Real speech, one utterance of each of {strangers} speakers never trained on, {takes} takes each; beside it a jaw driven by loudness alone, and the corpus's own motion:
+
+| measure | this model | this model, white noise at 15 dB | loudness alone | corpus |
+| --- | --- | --- | --- | --- |
+{rows}
+
+It holds {held} of {bars} bars{missed}. Standard deviation across takes: {diversity}.
+
+Held-out utterances of known speakers, {animations} animations of each model:
+
+| model | steps | LBE | MBE | \\|FDD\\| |
+| --- | --- | --- | --- | --- |
+{models}
+
+Identity found by voice, {utterances} held-out utterances of {speakers} speakers among {among}: F1 {f1} %, in white noise at 15 dB {noisy} %.
+
+**Limits.** The motion was learned from English, read aloud or synthesised. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do. Identities are voices of the corpus with styles drawn at random: a match means that the voice is similar, not that the person moves so. Most identities were learned from one recording. An average distance such as LBE rewards a model that keeps near the mean.
+
+**Misuse.** It makes a face say what a recording says. Ask the speaker; Talker labels its videos and files as synthetic, leave the label on.
+
+**Make it again.** `recipe.yaml` beside this file is this stage's; `python -m training reproduce checkpoints --speech LIBRISPEECH --unlabelled MFCC.npz` runs all of them.
+
+**Licence and credit.** MIT, as the project. Method: DiffusionTalker (Chen et al. 2023, arXiv 2311.16565); distillation after Salimans and Ho (2022). LibriSpeech ASR corpus, Vassil Panayotov, Guoguo Chen, Daniel Povey and Sanjeev Khudanpur (2015), from LibriVox recordings, Creative Commons Attribution 4.0; synthetic voices by flite (CMU), festival (CSTR, University of Edinburgh) and espeak-ng. No recording is part of this checkpoint.
+"""
