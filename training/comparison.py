@@ -142,7 +142,7 @@ def sheet(rig: Rig, motions: Sequence[Motion], captions: Sequence[str], phones: 
         for k in range(0, len(blocks), BLOCKS_PER_ROW)
     ]
     title = np.tile(np.array(PAPER, np.uint8), (26, lines[0].shape[1], 1))
-    text = f"{LABEL}. Rows: " + ", ".join(captions) + f". Columns: {len(AROUND)} frames at {FPS:g} per second, the phone's middle in the middle."
+    text = f"{LABEL}. Rows: {', '.join(captions)}. Columns: {len(AROUND)} frames at {FPS:g} per second around the phone's middle."
     return np.concatenate([_written(title, text, 6, 4, 14), *lines])
 
 

@@ -161,7 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training evaluate`."""
     parser.add_argument("models", nargs="+", metavar="MODEL", help="checkpoint names or folders")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
-    parser.add_argument("--only", choices=GROUPS, help="one group of measures")
+    parser.add_argument("--only", choices=GROUPS, help="one group of measures (docs/evaluation.md)")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
     parser.add_argument("--takes", type=int, default=4, help=f"per utterance, 1 to {MAX_TAKES} (4)")
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")

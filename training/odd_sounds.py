@@ -90,7 +90,8 @@ def cough(random: np.random.Generator) -> np.ndarray:
         since = np.clip(t - start, 0, None)
         burst = _resonate(random.standard_normal(len(t)), (500, 1500, 3000))
         tail = _resonate(_voice(np.full(len(t), 140.0), 0.5, random), VOWELS[0])
-        out += (t >= start) * (burst / burst.std() * np.exp(-12 * since) + 0.4 * tail / tail.std() * since * np.exp(-9 * since) * 20)
+        out += (t >= start) * burst / burst.std() * np.exp(-12 * since)
+        out += 8 * since * tail / tail.std() * np.exp(-9 * since)
     return out
 
 
@@ -144,7 +145,10 @@ def odd_sounds(talker: Talker, rig: Rig, open_metres: float, takes: int = 2, see
             "pauses_over_open": float(aperture[:, resting].mean()),
             "sound_over_open": float(aperture[:, heard].mean()),
         }
-    bars = [Bar(f"{name}: aperture in pauses / open vowels", row["pauses_over_open"], "<=", REST) for name, row in report.items()]
+    bars = [
+        Bar(f"{name}: aperture in pauses / open vowels", row["pauses_over_open"], "<=", REST)
+        for name, row in report.items()
+    ]
     broken = sum(not row["in_range"] for row in report.values())
     bars.append(Bar("odd sounds with NaN or out of range", broken, "<=", 0))
     return {"sounds": report, "bars": [bar.entry() for bar in bars]}
@@ -156,4 +160,5 @@ def as_text(report: dict) -> str:
         [name, row["pauses_over_open"], row["sound_over_open"], "yes" if row["in_range"] else "NO"]
         for name, row in report["sounds"].items()
     ]
-    return table("sounds that are no speech: aperture / open vowels", ["sound", "in pauses", "while heard", "in range"], rows)
+    title = "sounds that are no speech: aperture / open vowels"
+    return table(title, ["sound", "in pauses", "while heard", "in range"], rows)

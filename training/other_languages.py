@@ -29,6 +29,12 @@ UTTERANCES = 20
 SEED = 1
 """Of the sentences."""
 
+COMPARED = (
+    ("closed_over_open", "aperture at p b m", "<=", 1 + WORSE),
+    ("rounding", "rounding", ">=", 1 - WORSE),
+)
+"""Measures whose share of English's has a bar."""
+
 COMMON = 1000
 """English words that sentences are made of, the most frequent ones."""
 
@@ -95,9 +101,9 @@ def other_languages(
         for title, english in (("espeak-ng's English", report[ENGLISH]["model"]), ("real English", real_english)):
             if english:
                 name = f"{language} / {title}"
-                closed, rounding = (own[key] / english[key] if english[key] else np.nan for key in ("closed_over_open", "rounding"))
-                bars.append(Bar(f"{name}: aperture at p b m", closed, "<=", 1 + WORSE))
-                bars.append(Bar(f"{name}: rounding", rounding, ">=", 1 - WORSE))
+                for key, what, sense, limit in COMPARED:
+                    value = own[key] / english[key] if english[key] else np.nan
+                    bars.append(Bar(f"{name}: {what}", value, sense, limit))
     return {"sentences": count, "languages": report, "bars": [bar.entry() for bar in bars]}
 
 
@@ -105,5 +111,8 @@ def as_text(report: dict) -> str:
     """The report of other_languages as a table."""
     columns = report["languages"]
     head = ["measure", *(part for language in columns for part in (language, "loudness"))]
-    rows = [[words, *(own[who][key] for own in columns.values() for who in ("model", RIVAL))] for key, words in NAMES.items()]
+    rows = [
+        [words, *(own[who][key] for own in columns.values() for who in ("model", RIVAL))]
+        for key, words in NAMES.items()
+    ]
     return table(f"{report['sentences']} sentences each by espeak-ng; all but English left out of training", head, rows)

@@ -48,7 +48,8 @@ def test_measures_of_a_mouth_that_does_what_the_phones_ask():
 def test_a_word_too_short_for_a_lag_leaves_the_lag_of_the_others():
     phones, motion = syllables()
     word = Spoken([Phone("M", 0.0, 0.1), Phone("AA", 0.1, 0.3)], [motion[3:12]])
-    alone, together = measure([Spoken(phones, [motion])], default_rig()), measure([Spoken(phones, [motion]), word], default_rig())
+    sentence = Spoken(phones, [motion])
+    alone, together = (measure(spoken, default_rig()) for spoken in ([sentence], [sentence, word]))
     assert together["lag_frames"] == alone["lag_frames"] and together["closed_phones"] == alone["closed_phones"] + 1
 
 
