@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,9 @@ BETA_END = 0.02
 
 MAX_BETA = 0.999
 """Largest beta of a scaled schedule, as in guided diffusion (Dhariwal and Nichol 2021)."""
+
+COSINE_OFFSET = 0.008
+"""Keeps the first betas of the cosine schedule from vanishing."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,17 @@ def linear_schedule(steps: int) -> Schedule:
     scale = 1000.0 / steps
     betas = torch.linspace(BETA_START * scale, BETA_END * scale, steps, dtype=torch.float64).clamp_max(MAX_BETA)
     return Schedule(betas=betas, alpha_bars=torch.cumprod(1 - betas, dim=0))
+
+
+def cosine_schedule(steps: int) -> Schedule:
+    """The cosine schedule of Nichol and Dhariwal (2021), eq. 17, betas kept at or below 0.999."""
+    if steps < 1:
+        raise TalkerError(f"A schedule needs at least one step, not {steps}.")
+    time = torch.arange(steps + 1, dtype=torch.float64) / steps
+    signal = torch.cos((time + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2) ** 2
+    betas = (1 - signal[1:] / signal[:-1]).clamp_max(MAX_BETA)
+    return Schedule(betas=betas, alpha_bars=torch.cumprod(1 - betas, dim=0))
+
+
+SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
+"""Schedules for any number of steps, by the name that a recipe holds."""

@@ -14,6 +14,7 @@ import yaml
 from talker.errors import TalkerError
 from talker.identity import TEMPERATURE
 from talker.models import DENOISERS
+from talker.schedules import SCHEDULES
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -25,7 +26,8 @@ class Recipe:
     model            : what is trained: a name of talker.models.DENOISERS
     encoder          : folder or hub id of the frozen speech encoder
     data             : what the figures were trained on, copied into config.json
-    diffusion_steps  : N of the linear schedule
+    schedule         : "linear" or "cosine"
+    diffusion_steps  : N of the schedule
     identity         : condition on the speaker; without it there is no identity library and no contrast loss
     head             : also model the head's three angles
     steps, epochs    : length of the training; one of them is 0
@@ -37,14 +39,16 @@ class Recipe:
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
     language_minutes : speech of each of training.languages' languages that teaches the speech encoder
+    best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
-    lip_noise        : of its students, see DiffusionTalkerConfig
+    lip_noise        : of the model, or of a distillation's students; see MotionConfig
     """
 
     name: str = "diffusiontalker"
     model: str = "diffusiontalker"
     encoder: str = "facebook/hubert-base-ls960"
     data: str = "BEAT"
+    schedule: str = "linear"
     diffusion_steps: int = 32
     identity: bool = True
     head: bool = True
@@ -74,6 +78,7 @@ class Recipe:
     validate_every: int = 1000
     validation_batches: int = 8
     save_every: int = 500
+    best_by: tuple[str, ...] = ("total",)
     stages: tuple[int, ...] = ()
     lip_noise: float = 1.0
 
@@ -82,6 +87,8 @@ class Recipe:
             raise TalkerError(f"The recipe {self.name} needs either steps or epochs; set one of them.")
         if self.model not in DENOISERS:
             raise TalkerError(f"There is no model {self.model} as in the recipe; choose one of {', '.join(DENOISERS)}.")
+        if self.schedule not in SCHEDULES:
+            raise TalkerError(f"The schedule of a recipe is {' or '.join(SCHEDULES)}, not {self.schedule}; correct it.")
         if self.precision not in ("fp32", "bf16"):
             raise TalkerError(f"The precision of a recipe is fp32 or bf16, not {self.precision}; correct the recipe.")
         if not 2 <= self.crop_frames[0] <= self.crop_frames[1]:

@@ -6,16 +6,20 @@
 
 A run folder holds `state.safetensors` (weights, averaged weights, Adam's moments, step: all that is
 needed to go on exactly), `log.jsonl` (every step's losses), TensorBoard logs in `tensorboard/`, and
-`checkpoint/`, the model as it ships.
+`checkpoint/`, the model as it ships: the best by validation.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import json
+import math
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from accelerate import Accelerator
@@ -28,9 +32,10 @@ from tqdm import tqdm
 from talker.atomic import whole_file
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
-from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
+from talker.models import DENOISERS
+from talker.models.motion_model import MotionModel
 from talker.motion import ARKIT_NAMES, HEAD_NAMES
-from talker.schedules import linear_schedule
+from talker.schedules import SCHEDULES
 from training.dataset import FeatureCache
 from training.features import feature_caches
 from training.losses import DiffusionObjective
@@ -42,24 +47,20 @@ CHECKPOINT_FOLDER = "checkpoint"
 VALIDATION_SEED = 2**31
 
 
-def build_model(recipe: Recipe, train: FeatureCache) -> DiffusionTalker:
+def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     """A fresh model for a training split: its speakers as the library, its statistics as buffers."""
     torch.manual_seed(recipe.seed)
     names = sorted(set(train.speakers)) if recipe.identity else []
-    model = DiffusionTalker(
-        DiffusionTalkerConfig(
+    model_class = DENOISERS[recipe.model]
+    of_recipe = {f.name for f in dataclasses.fields(model_class.config_class)} & {f.name for f in dataclasses.fields(recipe)}
+    model = model_class(
+        model_class.config_class(
             identities=names,
             audio_dim=train.frames.shape[1],
             voice_dim=train.voices.shape[1],
-            alpha_bars=linear_schedule(recipe.diffusion_steps).alpha_bars.tolist(),
+            alpha_bars=SCHEDULES[recipe.schedule](recipe.diffusion_steps).alpha_bars.tolist(),
             channels=[*ARKIT_NAMES, *HEAD_NAMES] if recipe.head else list(ARKIT_NAMES),
-            hidden_dim=recipe.hidden_dim,
-            layers=recipe.layers,
-            step_dim=recipe.step_dim,
-            bidirectional=recipe.bidirectional,
-            dropout=recipe.dropout,
-            temperature=recipe.temperature,
-            learn_temperature=recipe.learn_temperature,
+            **{name: getattr(recipe, name) for name in of_recipe},
         )
     )
     train.set_library(names)
@@ -105,6 +106,9 @@ class Trainer:
         self.objective, self.optimizer = self.accelerator.prepare(objective, optimizer)
         self.average = [p.detach().clone() for p in self.parameters.values()] if recipe.ema_decay else None
         self.step = 0
+        self.seconds = 0.0
+        self.best: dict[str, float] | None = None
+        self.best_weights: list[torch.Tensor] = []
         if (self.folder / STATE_FILE).exists():
             self.load_state()
 
@@ -130,59 +134,70 @@ class Trainer:
             .to(self.accelerator.device)
         )
 
-    def fit(self) -> DiffusionTalker:
-        """Train up to the recipe's last step; returns the model with the weights that ship."""
-        accelerator, recipe, main = self.accelerator, self.recipe, self.accelerator.is_main_process
-        log = writer = None
-        if main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(self.folder / "recipe.yaml") as path:
-                path.write_text(recipe.text(), encoding="utf-8")
-            log = open_log(self.folder / LOG_FILE, self.step)
-            writer = SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1)
-        bar = tqdm(
-            initial=self.step, total=self.total, desc=self.folder.name, unit="step", dynamic_ncols=True,
-            disable=not (main and self.progress), mininterval=0.5 if sys.stderr.isatty() else 30.0,
-        )  # fmt: skip
-        started, first = time.perf_counter(), self.step
-        while self.step < self.total:
-            losses = self.train_step()
+    def fit(self) -> MotionModel:
+        """Train up to the recipe's last step; returns the model with the weights that ship.
+
+        Raises TalkerError when a loss or gradient is not finite; state and checkpoint stay as they were saved.
+        """
+        recipe, main = self.recipe, self.accelerator.is_main_process
+        # Waiting for a busy CPU is no training; a GPU's work is not the process's time.
+        clock = time.process_time if self.accelerator.device.type == "cpu" else time.perf_counter
+        first = self.step
+        with contextlib.ExitStack() as stack:
+            log = writer = None
             if main:
-                record = {"step": self.step, **losses}
-                log.write(json.dumps(record) + "\n")
-                log.flush()
-                bar.update()
-                if self.step % 20 == 0:
-                    bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items() if name != "learning_rate"})
-                    for name, value in losses.items():
-                        writer.add_scalar(f"train/{name}", value, self.step)
-            last = self.step == self.total
-            if last or self.step % recipe.validate_every == 0:
-                values = self.validate()
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with whole_file(self.folder / "recipe.yaml") as path:
+                    path.write_text(recipe.text(), encoding="utf-8")
+                log = stack.enter_context(open_log(self.folder / LOG_FILE, self.step))
+                writer = stack.enter_context(SummaryWriter(self.folder / "tensorboard", purge_step=self.step + 1))
+            bar = stack.enter_context(tqdm(
+                initial=self.step, total=self.total, desc=self.folder.name, unit="step", dynamic_ncols=True,
+                disable=not (main and self.progress), mininterval=0.5 if sys.stderr.isatty() else 30.0,
+            ))  # fmt: skip
+            while self.step < self.total:
+                started = clock()
+                losses = self.train_step()
+                self.seconds += clock() - started
                 if main:
-                    log.write(json.dumps({"step": self.step, "validation": values}) + "\n")
-                    log.flush()
-                    bar.write(f"step {self.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
-                    for name, value in values.items():
-                        writer.add_scalar(f"validation/{name}", value, self.step)
-                    self.export()
-            if main and (last or self.step % recipe.save_every == 0):
-                self.save_state()
-        bar.close()
-        if main:
-            log.close()
-            writer.close()
-            if self.step > first:
-                rate = (self.step - first) / (time.perf_counter() - started)
-                print(f"{self.folder}: {self.step} steps, {rate:.2f} steps/s", flush=True)
-            if not (self.folder / CHECKPOINT_FOLDER).exists():
-                self.export()
-        accelerator.wait_for_everyone()
+                    write_record(log, {"step": self.step, **losses})
+                    bar.update()
+                    if self.step % 20 == 0:
+                        bar.set_postfix({name: f"{value:.4f}" for name, value in losses.items() if name != "learning_rate"})
+                        for name, value in losses.items():
+                            writer.add_scalar(f"train/{name}", value, self.step)
+                last = self.step == self.total
+                if last or self.step % recipe.validate_every == 0:
+                    values = self.validate()
+                    if self.keep_best(values) and main:
+                        self.export()
+                    if main:
+                        speed = {"seconds": self.seconds, "steps_per_second": self.step / max(self.seconds, 1e-9)}
+                        write_record(log, {"step": self.step, "validation": values, "best_step": self.best["step"], **speed})
+                        bar.write(
+                            f"step {self.step}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items())
+                            + f"; best at step {self.best['step']}"
+                        )  # fmt: skip
+                        for name, value in {**values, **speed}.items():
+                            writer.add_scalar(f"validation/{name}", value, self.step)
+                if main and (last or self.step % recipe.save_every == 0):
+                    self.save_state()
+        self.restore_best()
+        if main and (self.step > first or not (self.folder / CHECKPOINT_FOLDER).exists()):
+            self.export()
+            print(
+                f"{self.folder}: {self.step} steps, {self.step / max(self.seconds, 1e-9):.2f} a second in "
+                f"{self.seconds:.0f} s; the best by validation is that of step {self.best['step']}", flush=True,
+            )  # fmt: skip
+        self.accelerator.wait_for_everyone()
         self.swap_average()
         return self.model.eval()
 
     def train_step(self) -> dict[str, float]:
-        """One optimisation step; returns the losses of the global batch."""
+        """One optimisation step; returns the losses of the global batch and the norm of its gradient.
+
+        Raises TalkerError when one of them is not finite, before the weights have seen them.
+        """
         recipe = self.recipe
         self.step += 1
         # Dropout's only state is this seed, so that a resumed run draws the same masks.
@@ -194,24 +209,30 @@ class Trainer:
         losses = self.objective(self.batch(self.step))
         self.optimizer.zero_grad()
         self.accelerator.backward(losses["total"])
-        if recipe.clip_norm:
-            self.accelerator.clip_grad_norm_(self.parameters.values(), recipe.clip_norm)
+        norm = self.accelerator.clip_grad_norm_(self.parameters.values(), recipe.clip_norm or math.inf)
+        record = self.global_mean({**losses, "gradient": norm})
         self.optimizer.step()
         if self.average is not None:
             current = [p.detach() for p in self.parameters.values()]
             average_weights(self.average, current, recipe.ema_decay, self.step)
-        return {**self.global_mean(losses), "learning_rate": rate}
+        return {**record, "learning_rate": rate}
 
     def global_mean(self, losses: dict[str, torch.Tensor]) -> dict[str, float]:
-        """Losses averaged over the processes' equal shares of the batch."""
+        """Losses averaged over the processes' equal shares of the batch. TalkerError when one is not finite."""
         stacked = torch.stack([loss.detach().float() for loss in losses.values()])
-        reduced = self.accelerator.reduce(stacked, reduction="mean").tolist()
-        if not all(value == value and abs(value) != float("inf") for value in reduced):
-            raise TalkerError(
-                f"The loss is not a finite number at step {self.step}; lower learning_rate in the recipe and "
-                "train again from the last saved state."
-            )
-        return dict(zip(losses, reduced))
+        means = dict(zip(losses, self.accelerator.reduce(stacked, reduction="mean").tolist()))
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise self.not_finite(name)
+        return means
+
+    def not_finite(self, what: str) -> TalkerError:
+        """Why the training stops, and what is left of it."""
+        kept = f"What was saved last in {self.folder} is kept" if (self.folder / STATE_FILE).exists() else "Nothing was saved yet"
+        return TalkerError(
+            f"The value of {what} is not a finite number at step {self.step}. {kept}; run the same command again with a lower "
+            "learning_rate in the recipe, or look for damage in the features."
+        )
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -224,6 +245,26 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + value / self.recipe.validation_batches
         self.swap_average()
         return sums
+
+    @torch.no_grad()
+    def keep_best(self, values: dict[str, float]) -> bool:
+        """Whether the weights that ship are the best so far, by the sum of the recipe's best_by; they are then kept."""
+        missing = sorted(set(self.recipe.best_by) - set(values))
+        if missing:
+            raise TalkerError(f"There is no loss {missing[0]} as in the recipe's best_by; choose of {', '.join(values)}.")
+        # Without a measure the latest is the best.
+        value = sum(values[name] for name in self.recipe.best_by) if self.recipe.best_by else -self.step
+        if self.best is not None and value >= self.best["value"]:
+            return False
+        self.best = {"step": self.step, "value": value}
+        self.best_weights = [weight.detach().clone() for weight in self.average or self.parameters.values()]
+        return True
+
+    @torch.no_grad()
+    def restore_best(self) -> None:
+        """Put the best weights where those that ship are taken from."""
+        for weight, best in zip(self.average or self.parameters.values(), self.best_weights):
+            weight.copy_(best)
 
     @torch.no_grad()
     def swap_average(self) -> None:
@@ -243,6 +284,9 @@ class Trainer:
             "data": self.recipe.data,
             "weights": "exponential moving average" if self.average is not None else "last step",
             "trained_steps": self.step,
+            "best_step": self.best["step"] if self.best else self.step,
+            "training_seconds": round(self.seconds, 1),
+            "training_clock": "CPU time of a process" if self.accelerator.device.type == "cpu" else "wall",
         }
 
     def export(self) -> Path:
@@ -260,16 +304,22 @@ class Trainer:
                 tensors[f"optimizer.{name}.{key}"] = value
             if self.average is not None:
                 tensors[f"average.{name}"] = self.average[index]
+            if self.best:
+                tensors[f"best.{name}"] = self.best_weights[index]
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise self.not_finite(name)
+        progress = {"step": self.step, "seconds": self.seconds, "best": self.best, "config": self.config()}
         with whole_file(self.folder / STATE_FILE) as path:
-            save_file(tensors, path, metadata={"step": str(self.step), "config": json.dumps(self.config())})
+            save_file(tensors, path, metadata={name: json.dumps(value) for name, value in progress.items()})
 
     def load_state(self) -> None:
         """Go on from the saved state. Raises TalkerError when it is broken or of another model."""
         path = self.folder / STATE_FILE
         try:
             with safe_open(path, framework="pt") as file:
-                step = int(file.metadata()["step"])
+                progress = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
             self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
             for index, (name, parameter) in enumerate(self.parameters.items()):
@@ -281,7 +331,11 @@ class Trainer:
                 }
                 if self.average is not None:
                     self.average[index].copy_(tensors[f"average.{name}"])
-            self.step = step
+            self.best = progress.get("best")
+            if self.best:
+                device = self.accelerator.device
+                self.best_weights = [tensors[f"best.{name}"].to(device) for name in self.parameters]
+            self.step, self.seconds = progress["step"], progress.get("seconds", 0.0)
         except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
             raise TalkerError(
                 f"The training state {path} does not fit this recipe and corpus ({str(error).splitlines()[0]}); "
@@ -289,7 +343,7 @@ class Trainer:
             ) from None
 
 
-def open_log(path: Path, step: int):
+def open_log(path: Path, step: int) -> TextIO:
     """Open log.jsonl for appending after dropping what a killed run wrote beyond its saved step."""
     kept = []
     if path.exists():
@@ -302,6 +356,12 @@ def open_log(path: Path, step: int):
     with whole_file(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
     return path.open("a", encoding="utf-8")
+
+
+def write_record(log: TextIO, record: dict) -> None:
+    """One line of log.jsonl, at once."""
+    log.write(json.dumps(record) + "\n")
+    log.flush()
 
 
 def make_accelerator(recipe: Recipe, cpu: bool = False) -> Accelerator:
@@ -355,7 +415,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train a model from data (eq. 10)."""
+    """Train a model from data."""
     recipe, accelerator, caches = prepare(args)
     objective = DiffusionObjective(build_model(recipe, caches["train"]), recipe.loss_weights)
     Trainer(recipe, objective, caches, args.out, accelerator).fit()

@@ -1,7 +1,11 @@
 """Models of motion, one file each, named after their papers."""
 
 from talker.models.diffusiontalker import DiffusionTalker
+from talker.models.facediffuser import FaceDiffuser
 from talker.models.motion_model import MotionModel
+from talker.models.regression import Regression
 
-DENOISERS: dict[str, type[MotionModel]] = {model.config_class.model_type: model for model in (DiffusionTalker,)}
+DENOISERS: dict[str, type[MotionModel]] = {
+    model.config_class.model_type: model for model in (DiffusionTalker, FaceDiffuser, Regression)
+}
 """Models by the model_type of a checkpoint's config.json."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from talker.checkpoints import load_checkpoint, load_tensors
 from talker.errors import TalkerError
-from talker.identity import IDENTITY_DIM, NO_MATCH, TEMPERATURE, IdentityLibrary, Match
+from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
 from talker.schedules import Schedule, linear_schedule
 
@@ -155,10 +155,6 @@ class MotionModel(nn.Module):
         scale = torch.ones(self.channels, device=noise.device)
         scale[torch.from_numpy(LIP_REGION)] = self.config.lip_noise
         return noise * scale
-
-    def match(self, voice: np.ndarray | torch.Tensor) -> Match:
-        """The identities whose voices are most like the voice (E,); NO_MATCH for a model without identities."""
-        return NO_MATCH if self.library is None else self.library.match(voice)
 
     def condition(self, audio: np.ndarray | torch.Tensor, identity: str | torch.Tensor | None) -> Condition:
         """The condition of one utterance, shared by all its takes.

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from talker.errors import TalkerError
-from talker.identity import Match
 from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
 from talker.models.motion_model import Condition
 from talker.models.recurrent import GRU
@@ -135,8 +134,7 @@ def test_without_identities_speech_and_noise_alone_decide():
     model = DiffusionTalker(DiffusionTalkerConfig([], audio_dim=8, voice_dim=6, hidden_dim=16)).eval()
     assert model.library is None and not any("library" in name for name in model.state_dict())
     assert model.gru.input_size == 8 + 64 + 55
-    assert model.match(np.zeros(6)) == Match("none", 0.0, [])
-    condition = model.condition(torch.randn(20, 8), "none")
+    condition = model.condition(torch.randn(20, 8), None)
     assert condition.identity is None
     assert model(torch.randn(3, 20, 55), torch.tensor([1, 16, 32]), condition).shape == (3, 20, 55)
 

@@ -4,13 +4,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from talker import Talker
 from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
+from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
-from talker.identity import Match
+from talker.identity import NO_MATCH
 from talker.models.diffusiontalker import DiffusionTalker
+from talker.models.facediffuser import FaceDiffuser
+from talker.models.regression import Regression
 from talker.pipeline import available_models
+from talker.schedules import linear_schedule
+from talker.takes import load_takes
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +82,38 @@ def test_a_model_without_identities_speaks_for_none(talker, speech):
     config = dataclasses.replace(talker.denoiser.config, identities=[])
     plain = Talker(DiffusionTalker(config).eval(), talker.encoder, "plain", talker.device)
     takes = plain.speak(speech, takes=1)
-    assert takes.identity == plain.match(speech) == Match("none", 0.0, []) and plain.identities == []
+    assert takes.identity == plain.match(speech) == NO_MATCH and plain.identities == []
     with pytest.raises(TalkerError, match="without identities"):
         plain.speak(speech, identity=talker.identities[0])
+
+
+def save_rival(folder, talker, model_class, identities, steps):
+    ours = talker.denoiser.config
+    config = model_class.config_class(
+        identities, ours.audio_dim, ours.voice_dim, linear_schedule(steps).alpha_bars.tolist(), hidden_dim=16
+    )
+    rival = model_class(config)
+    torch.nn.init.normal_(rival.head.weight)
+    return save_checkpoint(folder / model_class.__name__, rival, config.to_dict())
+
+
+def test_facediffuser_speaks_from_its_folder_without_an_identity(talker, speech, tmp_path):
+    rival = Talker.from_pretrained(save_rival(tmp_path, talker, FaceDiffuser, [], 20))
+    takes = rival.speak(speech, takes=2, steps=8)
+    assert (rival.max_steps, takes.steps, takes.model) == (20, 8, "FaceDiffuser")
+    assert takes.identity == NO_MATCH and takes.diversity()["upper_face"] > 0
+    assert load_takes(takes.save(tmp_path / "takes.npz")).identity == NO_MATCH
+
+
+def test_takes_of_a_regression_are_all_alike(talker, speech, tmp_path):
+    names = ["anna", "ben"]
+    rival = Talker.from_pretrained(save_rival(tmp_path, talker, Regression, names, 1))
+    takes = rival.speak(speech, takes=3, seed=5)
+    assert takes.steps == 1 and takes.identity.name in names
+    assert takes.diversity() == {"upper_face": 0.0, "lips": 0.0}
+    assert np.array_equal(takes.coefficients, rival.speak(speech, takes=3, seed=6).coefficients)
+    other = rival.speak(speech, takes=1, identity=next(n for n in names if n != takes.identity.name))
+    assert not np.array_equal(other.coefficients[0], takes.coefficients[0])
 
 
 def test_any_number_of_steps_up_to_the_models_own(talker, speech):

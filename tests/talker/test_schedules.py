@@ -6,7 +6,7 @@ import torch
 from diffusers import DDPMScheduler
 
 from talker.errors import TalkerError
-from talker.schedules import Schedule, linear_schedule
+from talker.schedules import Schedule, cosine_schedule, linear_schedule
 
 
 def test_a_thousand_steps_are_the_linear_schedule_of_ddpm():
@@ -23,6 +23,13 @@ def test_any_number_of_steps_ends_in_noise(steps):
     assert np.allclose(schedule.betas, expected, rtol=1e-12)
     assert np.allclose(schedule.alpha_bars, np.cumprod(1 - expected), rtol=1e-12)
     assert schedule.alpha_bar(steps) < 1e-4
+
+
+@pytest.mark.parametrize("steps", [8, 1000])
+def test_the_cosine_schedule_is_the_one_of_improved_ddpm(steps):
+    theirs = DDPMScheduler(steps, beta_schedule="squaredcos_cap_v2")
+    assert np.allclose(cosine_schedule(steps).betas, theirs.betas, rtol=1e-4)
+    assert cosine_schedule(steps).alpha_bar(steps // 2) == pytest.approx(0.49, abs=0.01)
 
 
 def test_unscaled_betas_would_leave_most_of_the_signal():

@@ -5,9 +5,14 @@ import pytest
 import torch
 
 from talker.errors import TalkerError
+from talker.models.facediffuser import FaceDiffuser, FaceDiffuserConfig
+from talker.models.motion_model import Condition
+from talker.models.regression import Regression, RegressionConfig
 from talker.motion import LIP_REGION
+from training.dataset import Batch
 from training.losses import (
     LOSS_WEIGHTS,
+    DiffusionObjective,
     contrast_loss,
     distill_loss,
     expression_loss,
@@ -16,6 +21,7 @@ from training.losses import (
     total_loss,
     velocity_loss,
 )
+from training.recipe import load_recipe
 
 
 @pytest.fixture
@@ -88,3 +94,37 @@ def test_a_weight_for_an_unknown_loss_is_refused():
     assert loss_weights({"lip": 0.0}) == {**LOSS_WEIGHTS, "lip": 0.0}
     with pytest.raises(TalkerError, match="no loss brow"):
         loss_weights({"brow": 1.0})
+
+
+def test_facediffusers_objective_is_the_plain_mean_square_of_its_x0():
+    """Written out: x_t from ᾱ, the network's answer, squares over channels and frames, nothing else."""
+    torch.manual_seed(0)
+    model = FaceDiffuser(FaceDiffuserConfig([], audio_dim=8, voice_dim=6, hidden_dim=16, dropout=0.0))
+    model.set_statistics((np.full(55, 0.3), np.full(55, 0.2)), (np.zeros(8), np.ones(8)))
+    batch = Batch(
+        audio=torch.randn(4, 9, 8), motion=torch.rand(4, 9, 55), voice=torch.randn(4, 6), speaker=torch.full((4,), -1),
+        weight=torch.ones(4, 9), pair_weight=torch.ones(4, 8), uniform=torch.tensor([0.0, 0.4, 0.7, 0.999]),
+        noise=torch.randn(4, 9, 55),
+    )  # fmt: skip
+    steps = torch.tensor([1, 13, 23, 32])
+    x0 = (batch.motion - 0.3) / 0.2
+    alpha_bar = torch.tensor(model.config.alpha_bars, dtype=torch.float32)[steps - 1].view(4, 1, 1)
+    prediction = model(alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * batch.noise, steps, Condition(batch.audio))
+    losses = DiffusionObjective(model, load_recipe("facediffuser").loss_weights)(batch)
+    assert "contrast" not in losses
+    assert losses["total"].item() == pytest.approx(((prediction - x0) ** 2).mean().item(), rel=1e-4)
+
+
+def test_the_regressions_objective_is_position_and_velocity_and_who_speaks():
+    torch.manual_seed(0)
+    model = Regression(RegressionConfig(["anna", "ben"], audio_dim=8, voice_dim=6, hidden_dim=16)).eval()
+    batch = Batch(
+        audio=torch.randn(3, 9, 8), motion=torch.randn(3, 9, 55), voice=torch.randn(3, 6),
+        speaker=torch.tensor([0, 1, 0]), weight=torch.ones(3, 9), pair_weight=torch.ones(3, 8),
+        uniform=torch.rand(3), noise=torch.randn(3, 9, 55),
+    )  # fmt: skip
+    losses = DiffusionObjective(model, load_recipe("regression").loss_weights)(batch)
+    # Untrained, it answers zero: what is left is the motion itself.
+    position, velocity = (batch.motion**2).mean(), (batch.motion.diff(dim=1) ** 2).mean()
+    who = torch.nn.functional.cross_entropy(model.library.logits(batch.voice), batch.speaker)
+    assert losses["total"].item() == pytest.approx((position + 0.5 * velocity + 0.007 * who).item(), rel=1e-5)

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from talker.errors import TalkerError
+from talker.models import DENOISERS
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.motion import LIP_REGION
 from talker.samplers import ddim, take_generators
@@ -52,7 +54,9 @@ def command(features, folder, recipe_file):
 
 
 def records(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    """The log without what the clock says."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "steps_per_second")} for line in lines]
 
 
 @pytest.fixture
@@ -84,8 +88,30 @@ def test_a_model_learns_to_move_as_the_speech_says(features, tmp_path):
     assert error < 0.25 * resting
 
 
+@pytest.mark.parametrize(
+    "changes, start",
+    [
+        ({"model": "diffusiontalker", "identity": False}, "gru"),
+        ({"model": "facediffuser", "identity": False, "schedule": "cosine", "step_dim": 16}, "gru"),
+        ({"model": "regression", "diffusion_steps": 1, "head": False, "dropout": 0.1}, "decoder"),
+    ],
+)
+def test_ablations_and_rivals_learn_too(features, tmp_path, changes, start):
+    """By the recipe alone; the loss falls, and the checkpoint loads as the model it is."""
+    recipe = TINY.replace(**changes, steps=80, learning_rate=5e-3)
+    model = train(features, tmp_path, recipe).fit()
+    losses = [r["total"] for r in records(tmp_path) if "total" in r]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    shipped = DENOISERS[recipe.model].from_pretrained(tmp_path / "checkpoint")
+    assert (shipped.library is None) == (recipe.identity is False)
+    assert ("contrast" in records(tmp_path)[0]) == recipe.identity
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, shipped.state_dict()[name])
+    assert any(name.startswith(start) for name in shipped.state_dict())
+
+
 def test_what_ships_is_the_average_of_the_weights(features, tmp_path):
-    trainer = train(features, tmp_path)
+    trainer = train(features, tmp_path, TINY.replace(best_by=()))
     trained = []
     original = trainer.train_step
 
@@ -105,6 +131,88 @@ def test_what_ships_is_the_average_of_the_weights(features, tmp_path):
     assert torch.allclose(shipped.head.bias, expected, atol=1e-6)
     config = json.loads((tmp_path / "checkpoint" / "config.json").read_text())
     assert config["weights"] == "exponential moving average" and config["trained_steps"] == 40
+
+
+def validated_as(trainer, values):
+    """The trainer with scripted validation losses; returns the list of the weights that they were of."""
+    weights, values = [], iter(values)
+
+    def validate():
+        weights.append(trainer.average[0].clone())
+        return {"total": next(values), "lip": 0.0}
+
+    trainer.validate = validate
+    return weights
+
+
+def test_the_best_by_validation_ships_and_resuming_knows_it(features, tmp_path):
+    recipe = TINY.replace(validate_every=10, save_every=10, best_by=("total", "lip"))
+    trainer = train(features, tmp_path, recipe)
+    validated = validated_as(trainer, [3.0, 1.0, 2.0])
+    trainer.total = 30
+    trainer.fit()
+
+    trainer = train(features, tmp_path, recipe)
+    assert trainer.step == 30 and trainer.best == {"step": 20, "value": 1.0}
+    validated_as(trainer, [1.0])
+    model = trainer.fit()
+    assert [r["best_step"] for r in records(tmp_path) if "best_step" in r] == [10, 20, 20, 20]
+    name = next(iter(trainer.parameters))
+    shipped = DiffusionTalker.from_pretrained(tmp_path / "checkpoint")
+    assert torch.equal(shipped.state_dict()[name], validated[1])
+    assert torch.equal(model.state_dict()[name], validated[1])
+    config = json.loads((tmp_path / "checkpoint" / "config.json").read_text())
+    assert (config["best_step"], config["trained_steps"]) == (20, 40)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    seconds = [line["seconds"] for line in log if "seconds" in line]
+    assert len(seconds) == 4 and seconds == sorted(seconds) and config["training_seconds"] == round(seconds[-1], 1)
+    assert config["training_clock"] == "CPU time of a process"
+    with pytest.raises(TalkerError, match="no loss brow as in the recipe's best_by"):
+        train(features, tmp_path / "other", TINY.replace(steps=1, best_by=("brow",))).fit()
+
+
+@pytest.mark.parametrize("where", ["batch", "gradient"])
+def test_a_training_that_meets_nan_stops_and_keeps_what_was_good(features, tmp_path, where):
+    """At step 20, after the state of step 18 and the checkpoint of step 15; no weight has seen the NaN."""
+    train(features, tmp_path / "good", TINY.replace(steps=19, warmup_steps=0, learning_rate_end=3e-3)).fit()
+    trainer = train(features, tmp_path / "bad", TINY.replace(warmup_steps=0, learning_rate_end=3e-3))
+    if where == "gradient":  # of a finite loss
+        trainer.model.head.bias.register_hook(lambda g: g * float("nan") if trainer.step == 20 else g)
+    else:
+        clean = trainer.batch
+
+        def damaged(step, split="train"):
+            batch = clean(step, split)
+            if step == 20 and split == "train":
+                batch.audio[3, 5, 2] = float("nan")
+            return batch
+
+        trainer.batch = damaged
+    with pytest.raises(TalkerError, match="not a finite number at step 20. What was saved last in .*bad is kept; run"):
+        trainer.fit()
+    good = load_file(tmp_path / "good" / STATE_FILE)
+    for name, tensor in trainer.model.state_dict().items():
+        assert torch.equal(tensor, good[f"model.{name}"])
+    assert len(records(tmp_path / "bad")) == 20  # 19 steps and one validation
+    resumed = train(features, tmp_path / "bad")
+    assert resumed.step == 18
+    assert all(torch.isfinite(tensor).all() for tensor in load_file(tmp_path / "bad" / STATE_FILE).values())
+    kept = DiffusionTalker.from_pretrained(tmp_path / "bad" / "checkpoint")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.state_dict().values())
+    assert json.loads((tmp_path / "bad" / "checkpoint" / "config.json").read_text())["trained_steps"] == 15
+
+
+def test_a_state_that_is_not_finite_is_never_saved(features, tmp_path):
+    trainer = train(features, tmp_path, TINY.replace(steps=3))
+    trainer.fit()
+    before = (tmp_path / STATE_FILE).read_bytes()
+    with torch.no_grad():
+        trainer.model.head.bias[0] = float("inf")
+    with pytest.raises(TalkerError, match="value of model.head.bias is not a finite number at step 3"):
+        trainer.save_state()
+    assert (tmp_path / STATE_FILE).read_bytes() == before
+    unsaved = train(features, tmp_path / "new")
+    assert "Nothing was saved yet" in str(unsaved.not_finite("total"))
 
 
 @pytest.mark.timeout(600)
