@@ -90,6 +90,11 @@ class Run:
         """Training steps of the finished model and of all that it is distilled from."""
         return sum(load_config(run.checkpoint(setup))["trained_steps"] for run in self.chain())
 
+    def training_seconds(self, setup: Setup) -> float:
+        """What the training steps of the finished model and of all that it is distilled from took: CPU time, or
+        time by the clock on a GPU."""
+        return sum(load_config(run.checkpoint(setup))["training_seconds"] for run in self.chain())
+
     def finished(self, setup: Setup) -> bool:
         """Whether its training has ended."""
         return (self.folder(setup) / DONE_FILE).exists()

@@ -36,7 +36,7 @@ NAMES = {
 COLUMNS = (
     Column("name", "model"),
     Column("training_steps", "training\nsteps", "d"),
-    Column("training_minutes", "\nminutes", ".1f"),
+    Column("training_minutes", "CPU\nminutes", ".1f"),
     Column("MBE", "MBE", paper=True),
     Column("LBE", "LBE", paper=True),
     Column("|FDD|", "|FDD|", paper=True),
@@ -45,11 +45,9 @@ COLUMNS = (
 )
 
 
-def rows_of(setup: Setup) -> tuple[dict[str, Run], dict[str, float]]:
-    """(Key -> training, key -> minutes of training steps), every model for as long as the student and its teachers.
-
-    With the papers' own budgets (steps 0) each trains for its own epochs, and the minutes stay empty.
-    """
+def rows_of(setup: Setup) -> dict[str, Run]:
+    """Key -> training, every model for as long as the student and its teachers; with the papers' own budgets
+    (steps 0) each for its own epochs."""
     budget, ours = setup.budget, student(setup.budget)
     rivals = {
         "regression": baseline(budget, "regression"),
@@ -57,14 +55,12 @@ def rows_of(setup: Setup) -> tuple[dict[str, Run], dict[str, float]]:
         "facediffuser-8": baseline(budget, "facediffuser", 8),
     }
     if not budget.steps:
-        return {**rivals, "ours": ours}, {}
+        return {**rivals, "ours": ours}
     seconds = measured_step_seconds(setup, [*ours.chain(), *rivals.values()])
     total = sum(run.steps * one for run, one in zip(ours.chain(), seconds))
-    runs, minutes = {}, {"ours": total / 60}
-    for (key, run), one in zip(rivals.items(), seconds[len(ours.chain()) :]):
-        runs[key] = dataclasses.replace(run, steps=max(1, round(total / one)))
-        minutes[key] = runs[key].steps * one / 60
-    return {**runs, "ours": ours}, minutes
+    times = zip(rivals.items(), seconds[len(ours.chain()) :], strict=True)
+    runs = {key: dataclasses.replace(run, steps=max(1, round(total / one))) for (key, run), one in times}
+    return {**runs, "ours": ours}
 
 
 def loudness_errors(utterances: Iterable[Utterance]) -> dict[str, float]:
@@ -82,7 +78,7 @@ def loudness_errors(utterances: Iterable[Utterance]) -> dict[str, float]:
 def run(setup: Setup) -> str:
     """Train, measure and write table 2; returns its text."""
     budget = setup.budget
-    runs, minutes = rows_of(setup)
+    runs = rows_of(setup)
     train(runs.values(), setup)
     checkpoints = [one.checkpoint(setup) for one in runs.values()]
     known = setup.held_out()
@@ -96,15 +92,15 @@ def run(setup: Setup) -> str:
     }]  # fmt: skip
     for (key, one), error, stranger, time in zip(runs.items(), errors, strangers, times):
         rows.append({
-            "name": NAMES[key], "training_steps": one.trained_steps(setup), "training_minutes": minutes.get(key),
+            "name": NAMES[key], "training_steps": one.trained_steps(setup), "training_minutes": one.training_seconds(setup) / 60,
             **{name: error[name] for name in ("MBE", "LBE", "|FDD|")}, "LBE, unseen": stranger.get("LBE"),
             **time, "paper": PAPER[key],
         })  # fmt: skip
     itf = dict(zip(runs, (time["ITF"] for time in times)))
     ratio = itf["facediffuser-1000"] / itf["ours"]
-    trained = "equal training time (steps times the median seconds of a step, in one thread)" if minutes else "each 50 epochs"
+    trained = "all trained for the same time, by what steps took beforehand" if budget.steps else "each trained for 50 epochs"
     legend = [
-        f"ours:  {setup.legend}, {trained}; {len(known)} held-out utterances "
+        f"ours:  {setup.legend}, {trained}, teachers included; {len(known)} held-out utterances "
         f"and {len(unseen)} of unseen speakers, {budget.takes} takes each",
         f"       ITF on {machine()}: {budget.seconds:g} s of speech, one take, median of {budget.repeats}",
         "paper: BEAT, NVIDIA V100 (Chen et al., table 2)",

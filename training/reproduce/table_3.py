@@ -118,8 +118,7 @@ def run(setup: Setup) -> str:
         sequence = data.sequence(*name)
         fits[name] = fit_coefficients(sequence.at_half_rate() - sequence.template, rig.deltas)
 
-    runs, _ = rows_of(setup)
-    runs = {key: one for key, one in runs.items() if key in PAPER}
+    runs = {key: one for key, one in rows_of(setup).items() if key in PAPER}
     train(runs.values(), setup)
     checkpoints = {key: one.checkpoint(setup) for key, one in runs.items()}
     times = dict(zip(checkpoints, inference_times(list(checkpoints.values()), budget.seconds, budget.repeats)))
