@@ -47,12 +47,11 @@ def measure_errors(
 
 
 def errors_of(
-    checkpoints: Sequence[tuple[Path, dict | None]], utterances: Sequence[Utterance], setup: Setup
+    tasks: Sequence[tuple[Path, dict | None, Sequence[Utterance]]], setup: Setup
 ) -> list[dict[str, float]]:
-    """measure_errors of (checkpoint, sampling) each on the same utterances, setup.jobs side by side."""
-    names, takes = [u.id for u in utterances], setup.budget.takes
-    folder = setup.runs / "measured"
-    arguments = [(path, setup.corpus, names, takes, sampling, folder) for path, sampling in checkpoints]
+    """measure_errors of (checkpoint, sampling, utterances) each, setup.jobs side by side."""
+    folder, takes = setup.runs / "measured", setup.budget.takes
+    arguments = [(path, setup.corpus, [u.id for u in spoken], takes, sampling, folder) for path, sampling, spoken in tasks]
     return side_by_side(measure_errors, arguments, setup.jobs, "measure errors")
 
 

@@ -55,7 +55,7 @@ def run(setup: Setup) -> str:
     lip_noise = load_recipe(budget.recipes["distill"]).lip_noise
     checkpoints = [run.checkpoint(setup) for run in runs.values()]
     own, alike = ({"lip_noise": 1.0}, {"sampler": "ddim", "lip_noise": lip_noise})
-    errors = errors_of([(path, sampling) for sampling in (own, alike) for path in checkpoints], utterances, setup)
+    errors = errors_of([(path, sampling, utterances) for sampling in (own, alike) for path in checkpoints], setup)
     times = inference_times(checkpoints, budget.seconds, budget.repeats)
     rows = []
     for (key, one), first, second, time in zip(runs.items(), errors, errors[len(runs) :], times):
@@ -65,7 +65,7 @@ def run(setup: Setup) -> str:
             **time, "paper": PAPER[key],
         })  # fmt: skip
     legend = [
-        f"ours:  {setup.legend}, training steps as in the column; "
+        f"ours:  {setup.legend}, training steps as in the column, with those of the teachers; "
         f"{len(utterances)} held-out utterances, {budget.takes} takes each",
         f"       ITF on {machine()}: {budget.seconds:g} s of speech, one take, median of {budget.repeats}",
         f"       the last column samples every row alike: DDIM from {lip_noise:g} of the start noise in the lip region",

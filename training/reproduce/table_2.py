@@ -83,8 +83,10 @@ def run(setup: Setup) -> str:
     checkpoints = [one.checkpoint(setup) for one in runs.values()]
     known = setup.held_out()
     unseen = setup.held_out(split="heldout_speaker") if setup.has("heldout_speaker") else []
-    errors = errors_of([(path, None) for path in checkpoints], known, setup)
-    strangers = errors_of([(path, None) for path in checkpoints], unseen, setup) if unseen else [{} for _ in runs]
+    groups = [known, unseen] if unseen else [known]
+    errors = errors_of([(path, None, group) for path in checkpoints for group in groups], setup)
+    strangers = errors[1::2] if unseen else [{} for _ in runs]
+    errors = errors[:: len(groups)]
     times = inference_times(checkpoints, budget.seconds, budget.repeats)
     rows: list[dict] = [{
         "name": "jaw by loudness alone", **loudness_errors(known),

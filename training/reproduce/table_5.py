@@ -47,7 +47,7 @@ def run(setup: Setup) -> str:
     utterances = setup.held_out()
     # The model from scratch is sampled as students are, so that rows differ in their training alone.
     sampling = {"sampler": "ddim", "lip_noise": load_recipe(budget.recipes["distill"]).lip_noise}
-    errors = errors_of([(one.checkpoint(setup), sampling) for one in runs.values()], utterances, setup)
+    errors = errors_of([(one.checkpoint(setup), sampling, utterances) for one in runs.values()], setup)
     rows = [
         {"name": name, "training_steps": one.trained_steps(setup), **error, "paper": PAPER[name]}
         for (name, one), error in zip(runs.items(), errors)
