@@ -60,9 +60,13 @@ def _tree(folder: Path, name: str) -> dict:
     try:
         return load_tree((folder / name).read_bytes(), MAX_READS)
     except OSError as error:
-        raise TalkerError(f"{folder / name} cannot be read ({error.strerror}); give the folder of VOCASET's training data.") from None
+        raise TalkerError(
+            f"{folder / name} cannot be read ({error.strerror}); give the folder of VOCASET's training data."
+        ) from None
     except RefusedPickle as refused:
-        raise TalkerError(f"{folder / name} is refused because it holds {refused}; download VOCASET's file again.") from refused
+        raise TalkerError(
+            f"{folder / name} is refused because it holds {refused}; download VOCASET's file again."
+        ) from refused
 
 
 class Vocaset:

@@ -40,13 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "and figures also take a corpus alone, BEAT as it is published, and VOCASET for table-3")  # fmt: skip
     parser.add_argument("--corpus", type=Path, help="table-3 on VOCASET: what models are trained on, as --data of the "
                         "other targets (data)")  # fmt: skip
+    parser.add_argument("--features", type=Path, help="folder of features of the corpus, used if they fit (features/ in "
+                        "--data; computed otherwise)")  # fmt: skip
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder for the runs (runs)")
     parser.add_argument("--out", type=Path, help="where the result goes (checkpoints, or runs/reproduce/TARGET)")
     parser.add_argument(
         "--speech", type=Path, default=os.environ.get("TALKER_SPEECH"),
         help="checkpoints: folder of {speaker}-{chapter}-{utterance}.flac (default: the variable TALKER_SPEECH)",
     )  # fmt: skip
-    parser.add_argument("--unlabelled", type=Path, help="checkpoints: npz of MFCCs of further speech, for the speech encoder")
+    parser.add_argument("--unlabelled", type=Path, help="checkpoints: npz of MFCCs of further speech, for the encoder")
     parser.add_argument("--processes", type=int, default=1, help="checkpoints: trainers of one model side by side, one a "
                         "GPU (1: best on a CPU)")  # fmt: skip
     parser.add_argument("--full", action="store_true", help="the paper's budget instead of two hours on two cores")
@@ -87,6 +89,6 @@ def make_setup(args: argparse.Namespace):
     runs = args.runs / "reproduce"
     vocaset = args.data if args.target == "table-3" and (args.data / VERTICES_FILE).exists() else None
     corpus, features = find_corpus(args.corpus or (DATA if vocaset else args.data), runs)
-    setup = Setup(corpus, "", runs, args.out or runs / args.target, budget, max(1, args.jobs), features,
+    setup = Setup(corpus, "", runs, args.out or runs / args.target, budget, max(1, args.jobs), args.features or features,
                   vocaset, args.rig, args.model)  # fmt: skip
     return dataclasses.replace(setup, encoder=find_encoder(args.encoder, budget, setup.data))

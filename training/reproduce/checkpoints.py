@@ -15,7 +15,6 @@ from pathlib import Path
 from talker.atomic import whole_file
 from talker.checkpoints import CONFIG_FILE, RECIPE_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
-from talker.pipeline import CHECKPOINTS
 from training.encoder_training import HEADS_FILE
 from training.recipe import load_recipe
 from training.trainer import CHECKPOINT_FOLDER

@@ -77,5 +77,7 @@ def run(setup: Setup) -> str:
     return text
 
 
-COLUMN_NAMES = ("browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight", "jawOpen", "mouthPucker")
+COLUMN_NAMES = (
+    "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight", "jawOpen", "mouthPucker",
+)  # fmt: skip
 COLUMNS = (Column("name", ""), *(Column(name, name, ".3f") for name in COLUMN_NAMES))

@@ -39,7 +39,8 @@ def scratch(budget: Budget, steps: int) -> Run:
     """A model of that many steps trained from data: as long as the student of as many steps and its teachers were,
     so that distillation is compared with training, and not with less training."""
     stages = {16: 1, 8: 2}.get(steps, 0)
-    return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, budget.steps and budget.steps + stages * budget.distill_steps)
+    trained = budget.steps and budget.steps + stages * budget.distill_steps
+    return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, trained)
 
 
 def baseline(budget: Budget, model: str, diffusion_steps: int | None = None, steps: int | None = None) -> Run:

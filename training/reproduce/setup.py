@@ -148,7 +148,9 @@ class Setup:
         """
         found = read_corpus(self.corpus, [split])
         if not found:
-            raise TalkerError(f"{self.corpus} has no utterance of the split {split}; make it with `python -m training corpus`.")
+            raise TalkerError(
+                f"{self.corpus} has no utterance of the split {split}; make it with `python -m training corpus`."
+            )
         return spread(found, self.budget.utterances if count == -1 else count)
 
 

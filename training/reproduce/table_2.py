@@ -94,13 +94,14 @@ def run(setup: Setup) -> str:
     }]  # fmt: skip
     for (key, one), error, stranger, time in zip(runs.items(), errors, strangers, times):
         rows.append({
-            "name": NAMES[key], "training_steps": one.trained_steps(setup), "training_minutes": one.training_seconds(setup) / 60,
+            "name": NAMES[key], "training_steps": one.trained_steps(setup),
+            "training_minutes": one.training_seconds(setup) / 60,
             **{name: error[name] for name in ("MBE", "LBE", "|FDD|")}, "LBE, unseen": stranger.get("LBE"),
             **time, "paper": PAPER[key],
         })  # fmt: skip
     itf = dict(zip(runs, (time["ITF"] for time in times)))
     ratio = itf["facediffuser-1000"] / itf["ours"]
-    trained = "all trained for the same time, by what steps took beforehand" if budget.steps else "each trained for 50 epochs"
+    trained = "all trained for the same time, by what steps took beforehand" if budget.steps else "50 epochs each"
     legend = [
         f"ours:  {setup.legend}, {trained}, teachers included; {len(known)} held-out utterances "
         f"and {len(unseen)} of unseen speakers, {budget.takes} takes each",

@@ -69,7 +69,7 @@ def face_of(rig: Rig) -> Rig:
 def corpus_as_vocaset(setup: Setup, rig: Rig) -> Path:
     """The performances of speakers who never trained, written through the rig in VOCASET's layout; made once."""
     split = "heldout_speaker" if setup.has("heldout_speaker") else "heldout_utterance"
-    utterances = setup.held_out(SUBJECTS if setup.budget.utterances is None else min(SUBJECTS, setup.budget.utterances), split)
+    utterances = setup.held_out(min(SUBJECTS, setup.budget.utterances or SUBJECTS), split)
     folder = setup.runs / f"vocaset-{digest(setup.fingerprint, [u.id for u in utterances], rig.name, len(rig.vertices))}"
     if not (folder / "subj_seq_to_idx.pkl").exists():
         write_vocaset(folder, (_as_scans(utterance, rig) for utterance in tqdm(utterances, "write as vertices")))

@@ -44,6 +44,8 @@ def run(setup: Setup) -> str:
         "paper: the whole of BEAT, 30 speakers (Chen et al., table 4)",
     ]
     text = format_table("Table 4. Identity matching", legend, COLUMNS, rows)
-    content = {"target": "table-4", "data": setup.data, "budget": dataclasses.asdict(setup.budget), "model": what, "rows": rows}
+    content = {
+        "target": "table-4", "data": setup.data, "budget": dataclasses.asdict(setup.budget), "model": what, "rows": rows,
+    }  # fmt: skip
     write_report(setup.out, "table-4", text, content)
     return text
