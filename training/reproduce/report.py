@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from talker.atomic import whole_file
+from training.bars import Bar, bar_table
 
 MISSING = "–"
 """Stands where a row has no number: the paper prints none, or the measure does not apply."""
@@ -69,8 +70,15 @@ def format_table(title: str, legend: Sequence[str], columns: Sequence[Column], r
     return "\n".join([title, *legend, "", *body]) + "\n"
 
 
-def write_report(folder: Path, target: str, text: str, content: dict) -> None:
-    """Write {target}.txt and {target}.json into a folder, each whole or not at all."""
+def write_report(folder: Path, target: str, text: str, content: dict, bars: Sequence[Bar] = ()) -> str:
+    """Write {target}.txt and {target}.json into a folder, each whole or not at all, with bars below the table.
+
+    Returns the text with the bars.
+    """
+    if bars:
+        content = {**content, "bars": [bar.entry() for bar in bars]}
+        text += "\n" + bar_table("bars", content["bars"]) + "\n"
     for suffix, body in ((".txt", text), (".json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")):
         with whole_file(folder / f"{target}{suffix}") as temporary:
             temporary.write_text(body, encoding="utf-8")
+    return text

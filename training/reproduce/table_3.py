@@ -145,5 +145,4 @@ def run(setup: Setup) -> str:
         "target": "table-3", "data": source, "trained_on": setup.data, "budget": dataclasses.asdict(budget),
         "machine": machine(), "sequences": [list(name) for name in names], "rows": rows,
     }  # fmt: skip
-    write_report(setup.out, "table-3", text, content)
-    return text
+    return write_report(setup.out, "table-3", text, content)

@@ -63,5 +63,4 @@ def run(setup: Setup) -> str:
         "target": "table-5", "data": setup.data, "budget": dataclasses.asdict(budget), "sampling": sampling,
         "utterances": [u.id for u in utterances], "rows": rows,
     }  # fmt: skip
-    write_report(setup.out, "table-5", text, content)
-    return text
+    return write_report(setup.out, "table-5", text, content)
