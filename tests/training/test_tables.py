@@ -209,6 +209,7 @@ def test_a_blink_is_not_a_brow():
     assert figure_6.most_different_frame(takes) == (1, pytest.approx(0.25 / 5))
 
 
+@pytest.mark.timeout(600)
 def test_rows_train_side_by_side_in_processes_of_their_own(setup, tmp_path):
     apart = dataclasses.replace(setup, runs=tmp_path, jobs=2)
     runs = [scratch(setup.budget, steps) for steps in (16, 8)]
