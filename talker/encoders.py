@@ -73,17 +73,22 @@ def mfcc(samples: np.ndarray) -> np.ndarray:
     return (cepstra - cepstra.mean(0)) / np.maximum(cepstra.std(0), 1e-3)
 
 
+def raw_fbank(samples: np.ndarray) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, 40) Kaldi log-mel energies every 10 ms."""
+    options = kaldi_native_fbank.FbankOptions()
+    _frame_options(options)
+    options.mel_opts.num_bins = 40
+    options.use_energy = False
+    return _run(kaldi_native_fbank.OnlineFbank(options), samples)
+
+
 def voice_fbank(samples: np.ndarray) -> np.ndarray:
     """(n,) samples at 16 kHz → (T', 40) log-mel energies of the loud half of the frames.
 
     Only the level is taken away: the long-term spectrum, which per-band normalisation would remove,
     is what tells voices apart.
     """
-    options = kaldi_native_fbank.FbankOptions()
-    _frame_options(options)
-    options.mel_opts.num_bins = 40
-    options.use_energy = False
-    mel = _run(kaldi_native_fbank.OnlineFbank(options), samples)
+    mel = raw_fbank(samples)
     level = mel.mean(1)
     loud = mel[level >= np.median(level)]
     return (loud - loud.mean()) / max(float(loud.std()), 1e-3)

@@ -1,4 +1,4 @@
-"""Noise and vocal tracts for speech that is known by its MFCCs only.
+"""Noise for speech that is known by its features only, and other vocal tracts.
 
 Thirteen of the 23 cepstra give back a smoothed log-mel spectrum. In it background talk and noise add as
 energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result is turned into
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from talker.encoders import raw_mfcc
+from talker.audio import SAMPLE_RATE
+from talker.encoders import raw_fbank, raw_mfcc
+from training.augmentation import coloured_noise
 
 BINS, CEPSTRA, LIFTER = 23, 13, 22.0
 """Kaldi's MFCC: mel bins, cepstra kept, cepstral lifter."""
@@ -87,3 +89,33 @@ class CepstralNoise:
             ratio = rng.uniform(3, 28)
         energy = np.exp(mel).mean()
         return noise * (energy / noise.mean() / 10 ** (ratio / 10))
+
+
+class VoiceNoise:
+    """Adds stationary noise to what the voice path hears, (M, 40) log-mel energies of talker.encoders.voice_fbank.
+
+    Noise was rendered into a few of a voice's recordings; here every crop may get some, of its own colour and level.
+    The spread that normalisation took away is borrowed at random.
+    """
+
+    EXPONENTS = (-0.5, 0.0, 0.0, 0.5, 1.0, 1.5)
+
+    def __init__(self, share: float = 0.6, snr: tuple[float, float] = (8.0, 30.0)):
+        self.share, self.snr = share, snr
+        rng = np.random.default_rng(0)
+        self.noises = [np.exp(raw_fbank(coloured_noise(4 * SAMPLE_RATE, e, rng))) for e in self.EXPONENTS]
+        self.white = self.noises[1].mean(0)
+        # White noise fills a mel band in proportion to its width once pre-emphasis is taken out.
+        mel = np.linspace(1127 * np.log1p(20 / 700), 1127 * np.log1p(8000 / 700), len(self.white) + 2)
+        self.widths = np.diff(700 * np.expm1(mel / 1127), n=1)[:-1]
+        self.widths /= self.widths.sum()
+
+    def __call__(self, mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """(M, 40) → (M, 40) float32, mean 0 and deviation 1 over all."""
+        if rng.random() < self.share:
+            energy = np.exp(mel * rng.uniform(2.0, 3.2))
+            # Half of the recording is quieter than what is heard here; the ratio is over the whole of it.
+            power = 0.55 * ((energy / self.white) @ self.widths).mean() / 10 ** (rng.uniform(*self.snr) / 10)
+            noise = self.noises[rng.integers(len(self.noises))]
+            mel = np.log(energy + power * noise[rng.integers(len(noise), size=len(mel))])
+        return ((mel - mel.mean()) / max(float(mel.std()), 1e-3)).astype(np.float32)

@@ -171,6 +171,7 @@ def card(report: dict, folder: Path) -> str:
     bars = "; ".join(f"{b['measure']} {b['sense']} {100 * b['limit']:.0f} %: {100 * b['value']:.1f} %" for b in report["bars"])
     return _CARD.format(
         parameters=f"{parameters:.1f}", hours=heard, speakers=config["speakers"], steps=config["trained_steps"],
+        voice_steps=config["voice_steps"],
         held=report["held_out_speakers"], minutes=f"{report['minutes']:.0f}", rows="\n".join(rows),
         head=" | ".join(t.replace("_", " ") for t in ARTICULATIONS), rule=" --- |" * (len(ARTICULATIONS) + 1),
         terms="\n".join(terms), bars=bars,
@@ -196,7 +197,7 @@ _CARD = """# Talker's compact speech encoder
 
 **Use.** Frozen input of Talker's denoisers: features for the motion, the voice vector to find an identity in the library. It is not a recogniser.
 
-**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of two rounds. No motion was used.
+**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of two rounds, then {voice_steps} of the voice path alone, in more noise. No motion was used.
 
 **Measured** on {minutes} minutes of {held} LibriSpeech speakers held out of everything (20 ms frames; labels from pocketsphinx, themselves imperfect), as printed by `python -m training evaluate speech-encoder`:
 

@@ -3,6 +3,7 @@
 Two rounds. The first learns from the corpus's phones and speakers and from espeak-ng's languages. Where
 MFCCs of unlabelled speech are given, its encoder labels them, and the second round learns afresh from all
 (noisy-student training, Xie et al. 2020): unlabelled voices are many, and nobody can learn them by heart.
+At last the voice path alone learns its speakers in noise; the frame path stays as it is.
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ from talker.checkpoints import load_checkpoint, load_tensors, save_checkpoint
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
 from training import encoder_data as data
-from training.cepstral_noise import CepstralNoise, statistics
+from training.cepstral_noise import CepstralNoise, VoiceNoise, statistics
 from training.recipe import Recipe, load_recipe, parse_settings
 from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss
-from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, make_accelerator
+from training.trainer import CHECKPOINT_FOLDER, STATE_FILE, VALIDATION_SEED, Trainer, make_accelerator
 
 CROP = 200
 """Features (of 20 ms) in a crop."""
 
 HEADS_FILE = "heads.safetensors"
 """Weights of FrameHeads, beside the encoder that was trained with them."""
+
+VOICE_STEPS = 600
+"""Steps of the voice path alone, after the rounds: its network is small, and a step takes a tenth of the others'."""
 
 SYNTHETIC_UTTERANCES = 40
 """Training utterances of each synthetic voice that are rendered. At their share of the batches more are not heard."""
@@ -56,6 +60,19 @@ class EncoderObjective(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch)
+
+
+class VoiceObjective(EncoderObjective):
+    """Loss of the voice path alone; nothing else is trained."""
+
+    def __init__(self, speakers: int, config: CompactSpeechConfig | None = None):
+        super().__init__(speakers, config)
+        self.model.requires_grad_(False)
+        self.model["encoder"].voice.requires_grad_(True)
+        self.model["speakers"].requires_grad_(True)
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"total": self.model["speakers"](self.model["encoder"].voice(batch["mel"]), batch["speaker"])}
 
 
 class EncoderTrainer(Trainer):
@@ -97,6 +114,26 @@ class EncoderTrainer(Trainer):
             save_file(heads, path, metadata={"format": "pt"})
         self.swap_average()
         return folder
+
+
+class VoiceTrainer(EncoderTrainer):
+    """The same on voices alone, for VOICE_STEPS steps whatever the recipe's rounds have."""
+
+    def prepare_data(self) -> int:
+        """Steps of the voice path."""
+        return VOICE_STEPS
+
+    def config(self) -> dict:
+        """What the shipped config.json holds."""
+        return {**super().config(), "trained_steps": self.recipe.steps, "voice_steps": self.step}
+
+    def batch(self, step: int, split: str = "train") -> dict[str, Tensor]:
+        """This process's share of a step's voices, on its device."""
+        batches: EncoderBatches = self.caches[split]
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        seed = (self.recipe.seed if split == "train" else VALIDATION_SEED) * world + rank
+        rows = batches.draw_voices(step, seed, 4 * self.recipe.batch_size // world)
+        return {key: value.to(self.accelerator.device) for key, value in rows.items()}
 
 
 def load_encoder(folder: str | Path) -> tuple[CompactSpeechModel, FrameHeads]:
@@ -168,8 +205,29 @@ def train_encoder(
         batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
         run = out / "round-2"
         _train_round(recipe, batches, speakers, run, cpu)
+    run = train_voice(recipe, batches, len(speakers), run, out / "voice", cpu)
     hours = batches["train"].hours()
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(run / CHECKPOINT_FOLDER)}
+
+
+def train_voice(
+    recipe: Recipe, batches: dict[str, EncoderBatches], speakers: int, start: Path, folder: Path, cpu: bool = False
+) -> Path:
+    """Teaches a round's voice path to know its speakers in noise; frames stay as they are. Returns the run's folder."""
+    encoder, heads = load_encoder(start / CHECKPOINT_FOLDER)
+    objective = VoiceObjective(speakers, encoder.config)
+    try:
+        tensors = load_file(start / STATE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise TalkerError(f"The training state {start / STATE_FILE} cannot be read ({error}); train the round again.") from None
+    objective.model["speakers"].speaker.data.copy_(tensors["model.speakers.speaker"])
+    objective.model["encoder"].load_state_dict(encoder.state_dict())
+    objective.model["heads"].load_state_dict(heads.state_dict())
+    batches["train"].noise = VoiceNoise()
+    accelerator = make_accelerator(recipe, cpu)
+    VoiceTrainer(recipe, objective, batches, folder, accelerator).fit()
+    accelerator.free_memory()
+    return folder
 
 
 def _train_round(recipe: Recipe, batches: dict, speakers: list[str], folder: Path, cpu: bool) -> None:

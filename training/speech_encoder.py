@@ -177,12 +177,14 @@ class EncoderBatches:
     shares  : name of a pool -> its share of a batch's rows; of the pools that there are the shares add up to all
     frames  : features in a crop
     change  : name of a pool -> what is done to the whole cepstra (2T, 13) of its examples before the crop
+    noise   : what is done to every crop (M, 40) of the voice path
     """
 
     pools: dict[str, list[EncoderExample]]
     shares: dict[str, float] = field(default_factory=dict)
     frames: int = 200
     change: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = field(default_factory=dict)
+    noise: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
     def __post_init__(self):
         self.drawn = {name: _Pool(examples) for name, examples in self.pools.items() if examples}
@@ -205,17 +207,21 @@ class EncoderBatches:
 
     def draw(self, step: int, seed: int, size: int) -> dict[str, Tensor]:
         """`size` rows of frames: cepstra (B, 2F, 13), phone (B, F, 40), articulation (B, F, 6), inside (B, F);
-        and 2 × `size` voices of one length: mel (2B, M, 40), speaker (2B,)."""
+        and 2 × `size` voices."""
         rng = np.random.default_rng([seed, step])
         names = list(self.drawn)
         rows = [self._crop(names[rng.choice(len(names), p=self.weights)], rng) for _ in range(size)]
-        batch = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+        batch = {key: torch.from_numpy(np.stack([row[key] for row in rows])) for key in rows[0]}
+        return batch | self.draw_voices(step, seed, 2 * size)
+
+    def draw_voices(self, step: int, seed: int, size: int) -> dict[str, Tensor]:
+        """`size` voices of one length: mel (B, M, 40), speaker (B,)."""
+        rng = np.random.default_rng([seed, step, 1])
         length = int(rng.integers(75, 201))
-        speakers = rng.choice(len(self.voices), 2 * size, p=self.voice_weights)
+        speakers = rng.choice(len(self.voices), size, p=self.voice_weights)
         heard = [self.voices[s][rng.integers(len(self.voices[s]))] for s in speakers]
-        batch["mel"] = np.stack([self._crop_voice(e, length, rng) for e in heard])
-        batch["speaker"] = np.array([e.speaker for e in heard], dtype=np.int64)
-        return {key: torch.from_numpy(value) for key, value in batch.items()}
+        mel = np.stack([self._crop_voice(e, length, rng) for e in heard])
+        return {"mel": torch.from_numpy(mel), "speaker": torch.tensor([e.speaker for e in heard])}
 
     def _crop(self, pool: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         example = self.drawn[pool].draw(rng)
@@ -239,7 +245,8 @@ class EncoderBatches:
 
     def _crop_voice(self, example: EncoderExample, length: int, rng: np.random.Generator) -> np.ndarray:
         start = int(rng.integers(max(len(example.mel) - length, 0) + 1))
-        return np.take(example.mel, np.arange(start, start + length), axis=0, mode="wrap").astype(np.float32)
+        mel = np.take(example.mel, np.arange(start, start + length), axis=0, mode="wrap").astype(np.float32)
+        return self.noise(mel, rng) if self.noise else mel
 
 
 def probabilities(phone: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ import pytest
 from scipy import signal
 
 from talker.audio import SAMPLE_RATE, load_speech
-from talker.encoders import mfcc
+from talker.encoders import mfcc, voice_fbank
 from training import augmentation
-from training.cepstral_noise import _TO_CEPSTRA, _TO_MEL, CepstralNoise, statistics
+from training.cepstral_noise import _TO_CEPSTRA, _TO_MEL, CepstralNoise, VoiceNoise, statistics
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +105,16 @@ def test_cepstral_noise_is_like_noise_on_the_waveform(speech):
     mixed = next(c for c in (noise(clean, np.random.default_rng(s)) for s in range(20)) if not np.allclose(c, clean, atol=0.2))
     assert np.corrcoef(mixed[:, 0], noisy[:, 0])[0, 1] > np.corrcoef(clean[:, 0], noisy[:, 0])[0, 1] - 0.05
     assert np.array_equal(CepstralNoise(statistics([speech]), [clean], share=0.0)(clean, rng), clean)
+
+
+def test_noise_for_voices_is_like_noise_on_the_waveform(speech):
+    """White noise at 15 dB changes a voice's long-term spectrum as it does when mixed into the recording."""
+    rng = np.random.default_rng(1)
+    clean = voice_fbank(speech)
+    noisy = voice_fbank(augmentation.add_noise(speech, rng.standard_normal(len(speech)), 15.0))
+    noise = VoiceNoise(share=1.0, snr=(15.0, 15.0))
+    noise.noises = noise.noises[1:2]
+    changed = noise(clean, rng)
+    assert changed.shape == clean.shape and changed.mean() == pytest.approx(0, abs=1e-5)
+    assert np.corrcoef(changed.mean(0), noisy.mean(0))[0, 1] > 0.95 > np.corrcoef(clean.mean(0), noisy.mean(0))[0, 1]
+    assert np.allclose(VoiceNoise(share=0.0)(clean, rng), clean, atol=1e-5)

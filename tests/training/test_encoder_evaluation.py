@@ -62,7 +62,7 @@ def test_report_and_card_say_the_same(tmp_path):
         "bars": [evaluation.Bar("bilabial recall", 0.612, ">=", 0.65).entry()],
     }  # fmt: skip
     (tmp_path / "config.json").write_text(
-        '{"model_type": "talker-compact-speech", "rendered_hours": {"real": 5.9}, "speakers": 285, "trained_steps": 1000}'
+        '{"model_type": "talker-compact-speech", "rendered_hours": {"real": 5.9}, "speakers": 285, "trained_steps": 1000, "voice_steps": 600}'
     )
     text = evaluation.as_text(report)
     assert "FAILS" in text and "61.2" in text

@@ -32,7 +32,7 @@ def test_shipping_replaces_the_model_and_keeps_the_card(tmp_path):
 def test_every_stage_is_a_command_that_its_verb_accepts(tmp_path, monkeypatch):
     """The stages are not run here: each one's words go through its verb's own parser."""
     runs = tmp_path / "runs"
-    for name in ("speech-encoder/round-2", "teacher", "student/8-steps"):
+    for name in ("speech-encoder/voice", "teacher", "student/8-steps"):
         a_run(runs / name / "checkpoint")
     given = []
 

@@ -10,7 +10,7 @@ import torch
 from talker.audio import SAMPLE_RATE
 from talker.encoders import CompactSpeechConfig, SpeechEncoder
 from talker.errors import TalkerError
-from training import encoder_data
+from training import encoder_data, encoder_training
 from training.alignment import PHONES, Phone
 from training.beat import phone_tiers, write_text_grid, write_wav
 from training.encoder_training import EncoderObjective, EncoderTrainer, load_encoder
@@ -109,7 +109,7 @@ def test_the_margin_softmax_of_a_hand_worked_case():
     assert float(loss.detach()) == pytest.approx(np.log(1 + np.exp(8.0 - 5.0)), abs=1e-5)
 
 
-def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_path):
+def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_path, monkeypatch):
     recipe = Recipe(
         name="toy", encoder="none", data="tones", steps=140, batch_size=8, learning_rate=4e-3, learning_rate_end=1e-3,
         validate_every=140, save_every=70, validation_batches=1,
@@ -133,6 +133,14 @@ def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_p
     assert (found.phone.argmax(1) == examples[0].phone).mean() > 0.75
     assert np.corrcoef(found.articulation[:, 4], examples[0].articulation[:, 4])[0, 1] > 0.7  # openness
     assert encoder_data.label_cepstra(model, heads, archive, {"1"}) == []
+
+    # The voice path learns on alone; frames stay bit for bit what they were.
+    monkeypatch.setattr(encoder_training, "VOICE_STEPS", 3)
+    encoder_training.train_voice(recipe, caches, 3, tmp_path / "run", tmp_path / "voice", cpu=True)
+    later, _ = load_encoder(tmp_path / "voice" / "checkpoint")
+    same = {n: torch.equal(p, later.state_dict()[n]) for n, p in model.state_dict().items()}
+    assert all(value for name, value in same.items() if not name.startswith("voice."))
+    assert not same["voice.embed.weight"]
 
     (tmp_path / "run" / "checkpoint" / "heads.safetensors").unlink()
     with pytest.raises(TalkerError, match="heads"):

@@ -60,7 +60,7 @@ def reproduce_checkpoints(
     _run("corpus", "--speech", speech.resolve(), "--out", corpus.resolve())
     words = ["--unlabelled", unlabelled.resolve()] if unlabelled else []
     _run("speech-encoder", "--corpus", corpus.resolve(), "--out", (runs / "speech-encoder").resolve(), *words)
-    encoder = runs / "speech-encoder" / ("round-2" if unlabelled else "round-1") / CHECKPOINT_FOLDER
+    encoder = runs / "speech-encoder" / "voice" / CHECKPOINT_FOLDER
     ship(encoder, out / "speech-encoder", summary="compact speech encoder: phones, articulation and voices from MFCCs")
 
     common = ["--features", (data / "features").resolve(), "--corpus", corpus.resolve()]
