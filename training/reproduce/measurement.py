@@ -59,7 +59,7 @@ def inference_times(checkpoints: Sequence[Path], seconds: float, repeats: int) -
     """Inference time per frame (ITF, section 4.1) of several checkpoints: one take, one thread, medians.
 
     The checkpoints take turns, so that what else the machine does meets all of them alike; each warms up once.
-    Returns {"ITF": seconds per frame of encoding, matching and sampling, "sampling": of sampling alone} each.
+    Returns {"ITF": seconds per frame of encoding, matching and sampling, "encoding", "sampling": of these} each.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -74,10 +74,11 @@ def inference_times(checkpoints: Sequence[Path], seconds: float, repeats: int) -
                 frames = takes.coefficients.shape[1]
                 rounds[-1].append({
                     "ITF": sum(takes.seconds[stage] for stage in STAGES) / frames,
+                    "encoding": takes.seconds["encode"] / frames,
                     "sampling": takes.seconds["sample"] / frames,
                 })  # fmt: skip
         return [
-            {key: statistics.median(one[k][key] for one in rounds[1:]) for key in ("ITF", "sampling")}
+            {key: statistics.median(one[k][key] for one in rounds[1:]) for key in rounds[0][k]}
             for k in range(len(talkers))
         ]
     finally:
