@@ -126,7 +126,7 @@ def test_table_3_treats_the_corpus_as_it_treats_vocaset(setup, monkeypatch):
     monkeypatch.setattr("training.reproduce.models.step_seconds", lambda *_: [1.0] * 6)
     table_3.run(setup)
     rows = {row["name"]: row for row in report(setup, "table-3")["rows"]}
-    fit = rows["fit of the 52 shapes (the least there is)"]
+    fit = rows["the 52 shapes fitted to the scans"]
     assert fit["LBE"] == 0 and 0 < fit["Lip-max"] < 0.002  # what correctives do is not in the shapes
     for name, row in rows.items():
         if "LVE" in row:

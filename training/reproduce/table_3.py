@@ -123,7 +123,7 @@ def run(setup: Setup) -> str:
     checkpoints = {key: one.checkpoint(setup) for key, one in runs.items()}
     times = dict(zip(checkpoints, inference_times(list(checkpoints.values()), budget.seconds, budget.repeats)))
     plain: dict[str, Callable] = {
-        "fit of the 52 shapes (the least there is)": lambda speech, fit: fit[None],
+        "the 52 shapes fitted to the scans": lambda speech, fit: fit[None],
         "face at rest": lambda speech, fit: np.zeros((1, len(fit), len(ARKIT_NAMES)), np.float32),
         "jaw by loudness alone": lambda speech, fit: loudness_jaw(speech.samples, speech.frames(FPS))[None],
     }
