@@ -7,7 +7,6 @@ Layout and wiring only; talker makes the motion, render the pictures.
 
 from __future__ import annotations
 
-import html
 import json
 import os
 import random
@@ -21,15 +20,18 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
+from assets.page import MASTHEAD, heading, identity_card, timing_line
 from assets.theme import CSS, theme
 from render.export import write_outputs
 from render.rig import LOOKS
 from render.rigs.load import SUFFIXES, find_rig
 from render.viewer import camera_position
 from render.views import FRAME_RATES, SIZES, chosen
-from talker.audio import MAX_SECONDS, load_speech
+from talker.audio import MAX_SECONDS, Speech, load_speech
+from talker.enrol import enrol
 from talker.errors import TalkerError
-from talker.identity import Match
+from talker.identity import AUTO, EnrolledIdentity
+from talker.identity_file import read_identities
 from talker.pipeline import Talker
 
 ROOT = Path(__file__).resolve().parent
@@ -50,6 +52,9 @@ VIEWS = {
 }
 """What the page calls the views of render.views."""
 
+MATCHED, ALONE = "Match the voice", "Nobody"
+"""First choices of the identity and of the one that it is blended with."""
+
 STAGES = {
     "encode": (0.00, 0.06, "Listening to the speech"),
     "match": (0.06, 0.08, "Finding the identity"),
@@ -58,58 +63,6 @@ STAGES = {
     "write": (0.95, 1.00, "Writing the files"),
 }
 """Stage of the callback → where its progress begins and ends, and what the page says meanwhile."""
-
-SYNTHETIC = "Every face here is synthetic: a computer drawing that no person posed for. Say so when you share it."
-
-MASTHEAD = f"""
-<div id="masthead">
-  <svg class="mark" viewBox="0 0 48 48" aria-hidden="true">
-    <rect width="48" height="48" rx="13" fill="#c9432a"/>
-    <path d="M10 23c5-6 9-8 11-6 1 1 2 1.500 3 1.500s2-.5 3-1.500c2-2 6 0 11 6-4 8-9 11-14 11s-10-3-14-11z" fill="#fff"/>
-    <path d="M14 23.500c4-1.500 7-2 10-2s6 .5 10 2c-3 3-6 4.500-10 4.500s-7-1.500-10-4.500z" fill="#3d110b"/>
-  </svg>
-  <div class="words"><h1>Talker</h1><p>Recorded speech in, several talking faces out. Each take moves its own way.</p></div>
-  <div class="synthetic" role="note">{SYNTHETIC}</div>
-</div>
-"""
-
-
-def heading(number: int, text: str) -> gr.HTML:
-    """A numbered heading of the left column."""
-    return gr.HTML(f'<div class="section"><b>{number}</b>{text}</div>')
-
-
-def identity_card(match: Match, shown: int = 5) -> str:
-    """HTML of the identity that speaks and of the `shown` most similar ones, with similarities; of a model
-    without identities nothing."""
-    if not match.ranking:
-        return ""
-    rows = "".join(
-        f'<div class="row{" chosen" if name == match.name else ""}"><span>{html.escape(name)}</span>'
-        f'<span class="track"><div class="bar" style="width:{100 * max(0.0, similarity):.0f}%"></div></span>'
-        f'<span class="value">{similarity:.2f}</span></div>'
-        for name, similarity in match.ranking[:shown]
-    )
-    return (
-        '<div class="identity"><div class="caption">Speaks with the identity</div>'
-        f'<div class="name">{html.escape(match.name)}</div>{rows}'
-        f'<div class="caption">Cosine similarity of the voice; best {min(shown, len(match.ranking))} '
-        f"of {len(match.ranking)} identities.</div></div>"
-    )
-
-
-def timing_line(report: dict) -> str:
-    """HTML of one line: what was made, and the seconds of each stage."""
-    count = f"{report['takes']} take{'s' if report['takes'] > 1 else ''}"
-    seconds = ", ".join(f"{stage} {value:.1f}&nbsp;s" for stage, value in report["seconds"].items() if stage != "load")
-    face = ""
-    if report["rig"]["missing"]:
-        rig = report["rig"]
-        face = f"<br>{html.escape(rig['name'])} lacks {', '.join(rig['missing'])}; the rest of the face moves."
-    return (
-        f'<div class="timing"><b>{count} of {report["frames"] / report["fps"]:.1f} s</b>, '
-        f"{report['steps']} steps, seed {report['seed']}, {html.escape(report['device'])}: {seconds}{face}</div>"
-    )
 
 
 def live_view(files: list[str], camera: tuple[float, float, float]) -> gr.Model3D:
@@ -126,6 +79,37 @@ def by_stage(progress: gr.Progress) -> Callable[[str, float], None]:
         progress(begin + (end - begin) * fraction, desc=words)
 
     return show
+
+
+def speech_of(audio: str | None) -> Speech:
+    """The recording on the page."""
+    if audio is None:
+        raise TalkerError("There is no speech yet; record some, upload a file or choose an example.")
+    return load_speech(audio)
+
+
+def names(talker: Talker, first: str, value: str = AUTO) -> list[tuple[str, str]]:
+    """Choices of an identity, after a first one that is none of them."""
+    return [(first, value), *((name, name) for name in talker.identities)]
+
+
+def add_with(talker: Talker) -> Callable[..., tuple]:
+    """The handler of "Add this voice" for a loaded model. What it adds is the visitor's own: it is kept in the
+    session, and nobody else sees it."""
+
+    def add(audio: str | None, name: str, added: dict[str, EnrolledIdentity]) -> tuple:
+        """An identity from the recording on the page, at once the chosen one."""
+        mine = talker.with_enrolled(talker.library.enrolled | added)
+        try:
+            identity = enrol(mine, name or "", [speech_of(audio)]).identity
+        except TalkerError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        added = added | {identity.name: identity}
+        mine = talker.with_enrolled(talker.library.enrolled | added)
+        chooser = gr.Dropdown(names(mine, MATCHED), value=identity.name)
+        return added, chooser, gr.Dropdown(names(mine, ALONE, "")), ""
+
+    return add
 
 
 def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
@@ -145,19 +129,22 @@ def speak_with(talker: Talker) -> Callable[..., Iterator[tuple]]:
         stills: str,
         truth: str | None,
         transparent: bool,
+        partner: str,
+        share: float,
+        added: dict[str, EnrolledIdentity],
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[tuple]:
         """Animate a recording: several takes, the matched identity, video, chart and files."""
         show = by_stage(progress)
         try:
-            if audio is None:
-                raise TalkerError("There is no speech yet; record some, upload a file or choose an example.")
-            speech = load_speech(audio)
+            speech = speech_of(audio)
             pictures = chosen(size, fps, view, truth, stills or "", transparent)
             pictures.check(int(takes), speech.seconds)
             rig, rig_report = find_rig(face or look)
-            made = talker.speak(
-                speech, takes=int(takes), seed=int(seed or 0), identity=identity, steps=int(steps), callback=show
+            # The share comes in percent, and alone when the partner is the same.
+            blend = {identity: 100 - share, partner: share} if partner and partner != identity else identity
+            made = talker.with_enrolled(talker.library.enrolled | added).speak(
+                speech, takes=int(takes), seed=int(seed or 0), identity=blend, steps=int(steps), callback=show
             )
             # Gradio copies what is yielded into its cache before it asks for more, so the folder
             # of this run goes as soon as the generator goes on.
@@ -205,12 +192,17 @@ def build(talker: Talker) -> gr.Blocks:
                     1, 6, value=4, step=1, label="Takes", info="Different animations of the same speech", elem_id="takes"
                 )
                 identity = gr.Dropdown(
-                    [("Match the voice", "auto"), *((name, name) for name in talker.identities)],
-                    value="auto",
-                    label="Identity",
-                    info="Whose way of talking the faces have",
+                    names(talker, MATCHED), value=AUTO, label="Identity", info="Whose way of talking the faces have",
                     elem_id="identity",
-                )
+                )  # fmt: skip
+                with gr.Accordion("Blend identities, add a voice", open=False, elem_id="identities"):
+                    partner = gr.Dropdown(names(talker, ALONE, ""), value="", label="Blend with", elem_id="partner")
+                    share = gr.Slider(0, 100, value=50, step=5, label="Its share in percent", elem_id="share")
+                    name = gr.Textbox(
+                        label="Add this voice as", max_length=40, elem_id="voice-name", placeholder="A name",
+                        info="From the speech above, for this visit only. Ask the speaker first.",
+                    )  # fmt: skip
+                    add = gr.Button("Add this voice", size="md", elem_id="add-voice")
                 look = gr.Radio(
                     [(name.capitalize(), name) for name in LOOKS], value=LOOKS[0], label="Face", elem_id="look"
                 )
@@ -257,14 +249,22 @@ def build(talker: Talker) -> gr.Blocks:
                     )
                     files = gr.Files(label="Download", elem_id="files", interactive=False)
 
-        camera = gr.State()
+        camera, added = gr.State(), gr.State({})
+        add.click(
+            add_with(talker), [audio, name, added], [added, identity, partner, name], api_visibility="private",
+            concurrency_limit=1, concurrency_id="model", show_progress="hidden",  # an error would cover the choosers
+        )  # fmt: skip
         new_seed.click(lambda: random.randint(0, LARGEST_SEED), outputs=seed, api_visibility="private")
         generate.click(
             speak_with(talker),
-            inputs=[audio, takes, identity, seed, steps, look, face, view, size, fps, stills, truth, transparent],
+            inputs=[
+                audio, takes, identity, seed, steps, look, face, view, size, fps, stills, truth, transparent,
+                partner, share, added,
+            ],
             outputs=[details, video, chart, matched, timing, files, camera],
             show_progress_on=[video, matched],
             concurrency_limit=1,
+            concurrency_id="model",
             api_name="speak",
         ).success(
             # On its own and without a progress bar: Gradio 6.31's viewer loads its engine after its
@@ -281,7 +281,7 @@ def build(talker: Talker) -> gr.Blocks:
 def main() -> int:
     """Load the model and serve the page; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where."""
     try:
-        demo = build(Talker.from_pretrained())
+        demo = build(Talker.from_pretrained().with_enrolled(read_identities()))
     except TalkerError as error:
         print(f"talker: {error}", file=sys.stderr)
         return 2

@@ -28,7 +28,7 @@ NAME = re.compile(r"\w[\w .'’-]{0,39}")
 """Names of enrolled identities: letters of any script, digits, and what names of people hold. Colons and commas
 separate the parts of a blend."""
 
-HELD_OUT = 0.15
+HELD_OUT = 0.2
 """Share at the end of every recording that fine-tuning never sees, to say what it brought; as much before that
 decides when to stop."""
 
@@ -131,11 +131,11 @@ def fine_tune(
     denoiser: MotionModel,
     start: torch.Tensor,
     pairs: Sequence[tuple[np.ndarray, Motion]],
-    steps: int = 300,
-    batch: int = 16,
-    learning_rate: float = 0.05,
+    steps: int = 60,
+    batch: int = 8,
+    learning_rate: float = 0.02,
     pull: float = 0.01,
-    patience: int = 6,
+    patience: int = 3,
     seed: int = 0,
     callback: Callable[[str, float], None] | None = None,
 ) -> torch.Tensor:

@@ -36,11 +36,13 @@ class Match:
 
     name, similarity : the identity (a name or a blend) and its cosine similarity with the voice in [-1, 1]
     ranking          : all (name, similarity), best first
+    weights          : names that the identity is a blend of, with weights that sum to 1; of a name alone {name: 1}
     """
 
     name: str
     similarity: float
     ranking: list[tuple[str, float]] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 NO_MATCH = Match("none", 0.0)
@@ -220,7 +222,8 @@ class Identities:
         self.embeddings, self.features = torch.cat(embeddings), torch.cat(features)
 
     def weights(self, identity: str | Mapping[str, float]) -> dict[str, float]:
-        """Names with weights that sum to 1, of a name, of a blend "NAME:0.7,OTHER:0.3", or of a mapping.
+        """Names with weights that sum to 1, of a name, of a blend "NAME:0.7,OTHER:0.3", or of a mapping; "auto", also
+        as a part of a blend, stands for whoever a voice will be most like.
 
         Raises TalkerError for names that nobody has, and for weights below 0 or all 0.
         """
@@ -230,7 +233,7 @@ class Identities:
             return {identity: 1.0}
         parts = parse_blend(identity) if isinstance(identity, str) else identity
         for name, weight in parts.items():
-            if name not in self.names:
+            if name not in self.names and name != AUTO:
                 raise TalkerError(self.refused.get(name) or unknown(name))
             if not 0 <= weight < math.inf:
                 raise TalkerError(f"The weight of “{name}” in a blend is {weight}; give a number such as 0.5.")
@@ -239,29 +242,31 @@ class Identities:
             raise TalkerError("A blend of identities needs a weight above 0, as in NAME:0.7,OTHER:0.3.")
         return {name: weight / total for name, weight in parts.items() if weight}
 
-    def embedding(self, identity: str | Mapping[str, float]) -> torch.Tensor | None:
-        """The embedding (32,) of a name or blend: the weighted mean of its parts; None for NO_MATCH's name."""
-        if self.library is None and identity == NO_MATCH.name:
-            return None
+    def embedding(self, identity: str | Mapping[str, float]) -> torch.Tensor:
+        """The embedding (32,) of a name or blend: the weighted mean of its parts."""
         return self._mean(self.embeddings, identity)
 
     def match(self, voice: np.ndarray | torch.Tensor, identity: str | Mapping[str, float] = AUTO) -> Match:
         """All identities ranked by the cosine similarity of their features with a voice (E,).
 
-        identity : the one to take; "auto" is the most similar. A blend is as similar as the weighted mean of its
-                   parts' features
+        identity : the one to take, as `weights` has it; "auto" is the most similar. A blend is as similar as the
+                   weighted mean of its parts' features
         """
         if self.library is None and identity == AUTO:
             return NO_MATCH
-        weights = None if identity == AUTO else self.weights(identity)
+        asked = self.weights(identity)
         feature = self.library.voice_feature(np.asarray(voice)[None])
         similarity = (self.features @ feature).cpu().numpy()
         order = np.argsort(-similarity, kind="stable")
         ranking = [(self.names[i], float(similarity[i])) for i in order]
-        if weights is None:
-            return Match(ranking[0][0], ranking[0][1], ranking)
+        weights: dict[str, float] = {}
+        for name, weight in asked.items():
+            name = ranking[0][0] if name == AUTO else name
+            weights[name] = weights.get(name, 0.0) + weight
+        if len(weights) == 1:
+            return Match(name, dict(ranking)[name], ranking, weights)
         mean = F.normalize(self._mean(self.features, weights), dim=0)
-        return Match(blend_name(weights), float(mean @ feature), ranking)
+        return Match(blend_name(weights), float(mean @ feature), ranking, weights)
 
     def _mean(self, rows: torch.Tensor, identity: str | Mapping[str, float]) -> torch.Tensor:
         return sum(weight * rows[self.names.index(name)] for name, weight in self.weights(identity).items())

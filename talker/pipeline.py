@@ -146,7 +146,7 @@ class Talker:
         if guidance is not None:
             raise TalkerError(f"The model {self.name} was trained without guidance; leave the guidance out.")
         if identity != AUTO:
-            self.library.weights(identity)
+            self.library.weights(identity)  # refuses what nobody is called before anything is computed
         self.denoiser.schedule.subset(steps)
         report = callback or (lambda stage, fraction: None)
         seconds = {"load": self.seconds_to_load}
@@ -163,7 +163,7 @@ class Talker:
         seconds["match"] = time.perf_counter() - start
 
         start = time.perf_counter()
-        embedding = self.library.embedding(match.name if identity == AUTO else identity)
+        embedding = self.library.embedding(match.weights) if match.weights else None
         coefficients, head = self.sample(
             features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count)
         )

@@ -37,3 +37,15 @@ def upload_face(page: Page, path: Path) -> None:
     page.get_by_text("Your own face").click()
     page.set_input_files("#face input[type=file]", path)
     page.locator("#face").get_by_text(path.suffix).first.wait_for()  # the list of files names it
+
+
+def choose(page: Page, place: str, option: str) -> None:
+    """Pick an option of a drop-down list."""
+    page.locator(f"{place} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def add_voice(page: Page, name: str) -> None:
+    """Add the voice of the speech on the page as an identity."""
+    page.locator("#voice-name input, #voice-name textarea").fill(name)
+    page.locator("#add-voice").click()

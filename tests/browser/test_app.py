@@ -18,7 +18,7 @@ from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.formats import read_motion
 from talker.motion import ARKIT_NAMES, FPS
 from talker.takes import load_takes
-from tests.browser.page import generate, generate_and_read_error, set_takes, upload
+from tests.browser.page import add_voice, choose, generate, generate_and_read_error, set_takes, upload
 
 pytestmark = pytest.mark.timeout(600)  # of which most is the software renderer's on a busy machine
 
@@ -165,12 +165,6 @@ def test_results_fit_a_phone(uploaded):
     assert max(video["width"], viewer["width"]) <= 390
 
 
-def choose(page: Page, place: str, option: str) -> None:
-    """Pick an option of a drop-down list."""
-    page.locator(f"{place} input").click()
-    page.get_by_role("option", name=option, exact=True).click()
-
-
 def test_pictures_of_another_view_and_size_with_stills(browser, visit, example_clip):
     """Two takes over each other, upright, with a still image among the files."""
     page = visit(browser)
@@ -189,6 +183,36 @@ def test_pictures_of_another_view_and_size_with_stills(browser, visit, example_c
     page.locator("#stills textarea, #stills input").fill("99")
     assert "the speech ends after" in generate_and_read_error(page)
     page.context.close()
+
+
+def test_a_voice_is_added_for_one_visitor_and_blended(browser, visit, example_clip):
+    """The recording becomes an identity, is chosen at once, speaks in a blend, and nobody else sees it."""
+    page = visit(browser)
+    upload(page, example_clip)
+    page.locator("#identities button").first.click()
+    add_voice(page, "Zoë")
+    chosen = page.locator("#identity input")
+    expect(chosen).to_have_value("Zoë")
+    add_voice(page, "Zoë")
+    message = page.get_by_test_id("toast-text")
+    expect(message).to_contain_text("“Zoë” is enrolled already")
+    partner = "espeak-f2"
+    choose(page, "#partner", partner)
+    page.locator("#share input[type=number]").fill("25")
+    page.locator("#share input[type=number]").blur()
+    set_takes(page, 1)
+    generate(page)
+    assert page.locator("#matched .name").inner_text() == f"Zoë 75%, {partner} 25%"
+    assert page.locator("#matched .chosen").first.inner_text().split()[0] == "Zoë"
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.context.close()
+
+    other = visit(browser)
+    other.locator("#identity input").click()
+    other.get_by_role("option", name=partner, exact=True).wait_for()
+    assert other.get_by_role("option", name="Zoë", exact=True).count() == 0
+    other.context.close()
 
 
 def test_an_empty_page_fits_a_phone(browser, visit):

@@ -18,8 +18,10 @@ from talker.__main__ import main
 from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.enrol import check_name, enrol
 from talker.errors import TalkerError
+from talker.formats import read_motion, write_live_link_csv
 from talker.identity import EnrolledIdentity, Identities, IdentityLibrary
 from talker.identity_file import add_identity, identity_file, read_identities, remove_identity
+from talker.motion import LIP_REGION, resample
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,9 @@ def test_a_blend_is_the_weighted_mean():
     mean = (0.75 * everyone.features[0] + 0.25 * everyone.features[1]).numpy()
     assert match.similarity == pytest.approx(mean @ voice / np.linalg.norm(mean) / np.linalg.norm(voice), abs=1e-6)
     alone = dict(match.ranking)
+    best = match.ranking[0][0]
+    assert everyone.match(voice, "auto:0.5,ben:0.5").weights == {best: 0.5, "ben": 0.5}
+    assert everyone.match(voice).weights == {best: 1.0}
     assert everyone.match(voice, {"anna": 1, "ben": 0}).similarity == pytest.approx(alone["anna"], abs=1e-6)
     for wrong, words in [
         ("anna:0.7,nobody:0.3", "no identity “nobody”"),
@@ -229,6 +234,66 @@ def test_enrol_list_speak_forget_on_the_command_line(example_clip, tmp_path, mon
     assert main(["forget", "Zoë"]) == 0
     assert main(["speak", str(example_clip), "--out", str(tmp_path / "x"), "--identity", "Zoë"]) == 2
     assert "no identity “Zoë”" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def performed(talker, example_clip, tmp_path_factory) -> tuple[str, Path, Path]:
+    """A clip with the motion that a learned identity makes of it, unlike the one that its voice finds: the
+    name, the recording and a Live Link Face CSV at 60 frames a second."""
+    folder = tmp_path_factory.mktemp("performed")
+    speech = load_speech(example_clip)
+    longer = np.tile(speech.samples, 2)[: -3 * SAMPLE_RATE // 4]  # a rest at the end would tell nothing
+    soundfile.write(folder / "speech.wav", longer, SAMPLE_RATE)
+    speech = load_speech(folder / "speech.wav")
+    usual = talker.speak(speech, takes=1).coefficients[0]
+    made = {n: talker.speak(speech, takes=1, identity=n, seed=1).motions[0] for n in talker.identities[::40]}
+    name = max(made, key=lambda n: np.abs(made[n].coefficients - usual).mean())
+    csv = write_live_link_csv(resample(made[name], 60.0), folder / "motion.csv")
+    return name, folder / "speech.wav", csv
+
+
+def test_enrolling_from_motion_learns_how_the_face_moves(performed, talker):
+    """The error falls, also on the end of the recording, which fine-tuning never saw; the model stays as it was."""
+    name, recording, csv = performed
+    before = {key: value.clone() for key, value in talker.denoiser.state_dict().items()}
+    speech, told = load_speech(recording), []
+    made = enrol(talker, "Zoë", [speech], [read_motion(csv)], callback=lambda stage, share: told.append(share))
+    assert made.after < made.before
+    assert told == sorted(told) and told[-1] == 1.0
+    assert made.held_out == pytest.approx(0.2 * speech.seconds, abs=0.1)
+    assert all(torch.equal(value, before[key]) for key, value in talker.denoiser.state_dict().items())
+    assert made.identity.embedding.shape == (32,) and made.identity.checkpoint == talker.fingerprints["checkpoint"]
+    # Its lips, the mean of takes, move much more like those of the performer than the voice's best match does.
+    known = talker.with_enrolled({"Zoë": made.identity})
+    truth, tuned, matched = (
+        known.speak(speech, takes=4, identity=n).coefficients.mean(axis=0)[:, LIP_REGION]
+        for n in (name, "Zoë", talker.match(speech).name)
+    )
+    assert np.abs(tuned - truth).mean() < 0.75 * np.abs(matched - truth).mean()
+
+
+def test_motion_that_does_not_fit_gets_a_sentence(performed, tmp_path, capsys):
+    _, recording, csv = performed
+    lines = csv.read_text().splitlines()
+    (tmp_path / "short.csv").write_text("\n".join(lines[: len(lines) // 2]))
+    broken = lines[9].split(",")
+    broken[5] = "nan"
+    (tmp_path / "nan.csv").write_text("\n".join([*lines[:9], ",".join(broken), *lines[10:]]))
+    (tmp_path / "few.csv").write_text(csv.read_text().replace("JawOpen", "Jaw"))
+    short = tmp_path / "short.wav"
+    soundfile.write(short, load_speech(recording).samples[: 3 * SAMPLE_RATE], SAMPLE_RATE)
+    (tmp_path / "three.csv").write_text("\n".join(lines[: 1 + 3 * 60]))
+    for speech, motions, words in [
+        (recording, [tmp_path / "short.csv"], "give speech and motion of the same recording"),
+        (recording, [tmp_path / "nan.csv"], "must be numbers"),
+        (recording, [tmp_path / "few.csv"], "lacks the columns"),
+        (recording, [tmp_path / "lost.csv"], "cannot be read"),
+        (recording, [csv, csv], "one motion for each recording"),
+        (short, [tmp_path / "three.csv"], "give recordings of 4 s or more"),
+    ]:
+        assert main(["enrol", "zoe", str(speech), "--quiet", "--motion", *map(str, motions)]) == 2
+        message = capsys.readouterr().err
+        assert words in message and message.count("\n") == 1
 
 
 def test_bad_enrolments_end_with_code_2_and_one_sentence(example_clip, tmp_path, capsys):
