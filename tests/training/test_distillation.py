@@ -73,6 +73,17 @@ def test_a_stage_must_halve_the_steps(teacher):
         DistillationObjective(make_student(make_student(teacher)), teacher)
 
 
+def test_the_ablation_without_identities_is_distilled_too(tmp_path):
+    write_toy_caches(tmp_path)
+    cache = FeatureCache.load(tmp_path / "train.safetensors")
+    teacher = build_model(Recipe(steps=1, hidden_dim=16, identity=False), cache)
+    student = make_student(teacher)
+    losses = DistillationObjective(student, teacher)(cache.batch(0, 0, 4, (20, 20)))
+    assert student.library is None and set(losses) == {"total", "expression", "lip", "velocity", "distill"}
+    expected = losses["expression"] + losses["lip"] + 0.5 * losses["velocity"] + 0.1 * losses["distill"]
+    assert losses["total"].item() == pytest.approx(expected.item())
+
+
 def test_distillation_brings_the_student_to_its_teachers_two_steps(tmp_path):
     """With the distill loss alone, a student comes closer to x̃ than the teacher's copy it starts as."""
     write_toy_caches(tmp_path)
