@@ -23,6 +23,9 @@ EXCESS = 1.0
 """Coefficients in a file may pass [0, 1] by this much (calibrated recordings do) and are clipped;
 farther out they are taken for another unit, such as percent, and refused."""
 
+SLOWEST, FASTEST = 10.0, 1000.0
+"""Frames a second that a motion file may have: fewer show no speech, more are times in another unit."""
+
 _SIDED = ("EyeBlink", "EyeLookDown", "EyeLookIn", "EyeLookOut", "EyeLookUp", "EyeSquint", "EyeWide")
 
 
@@ -165,8 +168,8 @@ def write_beat_json(motion: Motion, path: str | Path) -> Path:
 def read_beat_json(path: str | Path) -> Motion:
     """Read a BEAT JSON by its names; tongueOut, and rotation where frames have none, are 0.
 
-    fps comes from the frames' times (BEAT: 60). Raises TalkerError naming the coefficients that
-    are missing, and for files that are not BEAT's JSON.
+    fps comes from the frames' times (BEAT: 60); frames that are missing are filled by linear interpolation.
+    Raises TalkerError naming the coefficients that are missing or unknown, and for files that are not BEAT's JSON.
     """
     path = Path(path)
     try:
@@ -180,6 +183,10 @@ def read_beat_json(path: str | Path) -> Motion:
         missing = [name for name in ARKIT_NAMES[:51] if name not in place]
         if missing:
             raise TalkerError(f"{path.name} lacks the coefficients {', '.join(missing)}; give a whole BEAT file.")
+        unknown = [name for name in place if name not in ARKIT_INDEX]
+        if unknown or len(place) < len(content["names"]):
+            what = f"the unknown coefficients {', '.join(unknown)}" if unknown else "a coefficient twice"
+            raise TalkerError(f"{path.name} has {what}; its names must be ARKit's, each once.")
         frames = content["frames"]
         weights = np.array([frame["weights"] for frame in frames], dtype=np.float64)
         times = np.array([frame["time"] for frame in frames], dtype=np.float64)
@@ -188,8 +195,10 @@ def read_beat_json(path: str | Path) -> Motion:
         if not len(frames):
             raise TalkerError(f"{path.name} holds no frames; download or write it again.")
         coefficients = np.zeros((len(frames), 52))
-        for name in place.keys() & set(ARKIT_NAMES):
-            coefficients[:, ARKIT_INDEX[name]] = weights[:, place[name]]
+        if weights.shape[1] != len(place):
+            raise TalkerError(f"{path.name} has {weights.shape[1]} weights for {len(place)} names; write it again.")
+        for name, column in place.items():
+            coefficients[:, ARKIT_INDEX[name]] = weights[:, column]
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise TalkerError(f"{path.name} has no names and frames as BEAT's JSON has; give a BEAT file.") from error
     except ValueError as error:
@@ -198,9 +207,17 @@ def read_beat_json(path: str | Path) -> Motion:
         raise TalkerError(f"{path.name} has frames of unequal length; download or write it again.") from error
     if head.shape != (len(frames), 3):
         raise TalkerError(f"{path.name} has a rotation that is not yaw, pitch, roll; give three angles in radians.")
-    if (np.diff(times) <= 0).any():
+    steps = np.diff(times)
+    if not (steps > 0).all():
         raise TalkerError(f"{path.name} has frames whose times do not rise; download or write it again.")
-    fps = _whole((len(times) - 1) / (times[-1] - times[0])) if len(times) > 1 else FPS
+    fps = _whole(len(steps) / (times[-1] - times[0])) if len(steps) else FPS
+    if len(steps) and steps.max() > 1.5 * np.median(steps):  # frames are missing
+        fps, even = _regular(times, FPS, np.concatenate([coefficients, head], axis=1))
+        coefficients, head = even[:, :52], even[:, 52:]
+    if not SLOWEST <= fps <= FASTEST:
+        raise TalkerError(
+            f"{path.name} has {fps:g} frames a second by its times, which must be seconds; {SLOWEST:g} to {FASTEST:g} can be read."
+        )
     return Motion(_coefficients(coefficients, path.name), _head(head, path.name), fps)
 
 

@@ -25,8 +25,9 @@ from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech, load_speech
 from talker.errors import TalkerError
 from talker.formats import read_beat_json
-from talker.motion import ARKIT_NAMES, FPS, Motion, resample
+from talker.motion import ARKIT_NAMES, FPS, Motion, check_lengths, resample
 from training.alignment import SILENCE, Phone, contiguous, normalise_label
+from training.faults import Fault, check_whole_wav
 
 SPLITS = ("train", "validation", "heldout_utterance", "heldout_speaker")
 
@@ -54,12 +55,20 @@ class Utterance:
     text_grid: Path | None
 
     def speech(self) -> Speech:
-        """The recording at 16 kHz."""
+        """The recording at 16 kHz. TalkerError if it cannot be used or is cut off."""
+        if self.wav.is_file():
+            check_whole_wav(self.wav)
         return load_speech(self.wav)
 
     def motion(self, fps: float = FPS, frames: int | None = None) -> Motion:
-        """The motion at `fps`, cut or held to `frames` frames if given (Speech.frames())."""
-        return resample(read_beat_json(self.json), fps, frames)
+        """The motion at `fps`, cut or held to `frames` frames if given (Speech.frames()).
+
+        TalkerError if the file cannot be used, or is longer or shorter than those frames by more than LENGTH_TOLERANCE.
+        """
+        motion = read_beat_json(self.json)
+        if frames is not None:
+            check_lengths(motion, frames / fps, self.json.name)
+        return resample(motion, fps, frames)
 
     def phones(self) -> list[Phone]:
         """Contiguous phones without stress, silence as SIL. TalkerError if there is no TextGrid."""
@@ -179,11 +188,13 @@ def read_corpus(
     folder: str | Path,
     splits: Iterable[str] | None = None,
     heldout_speakers: Iterable[str] = (),
+    faults: list[Fault] | None = None,
 ) -> list[Utterance]:
     """All utterances of a folder in BEAT's layout, sorted by speaker and id.
 
     splits           : keep these of SPLITS only; None keeps all
     heldout_speakers : speakers that count as "heldout_speaker" whatever corpus.json says
+    faults           : a list to which every wav without json, and json without wav, is added
 
     Raises TalkerError if the folder holds no pair of wav and json.
     """
@@ -192,9 +203,16 @@ def read_corpus(
     if (folder / CORPUS_FILE).exists():
         table = json.loads((folder / CORPUS_FILE).read_text(encoding="utf-8"))["utterances"]
     held, found = set(heldout_speakers), []
+    faults = [] if faults is None else faults
+    for face in sorted(folder.glob("*/*.json")):
+        if not face.name.startswith(".") and not face.with_suffix(".wav").exists():
+            faults.append(Fault(face, "There is no .wav beside it; copy the speech too."))
     for wav in sorted(folder.glob("*/*.wav")):
         face = wav.with_suffix(".json")
-        if not face.exists() or wav.name.startswith("."):
+        if wav.name.startswith("."):
+            continue
+        if not face.exists():
+            faults.append(Fault(wav, "There is no .json beside it; copy the motion too."))
             continue
         speaker, name = wav.parent.name, wav.stem
         entry = table.get(name, {})

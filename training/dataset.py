@@ -76,7 +76,10 @@ def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance],
             voices.append(torch.from_numpy(np.asarray(voice, dtype=np.float32)))
             owner.append(index)
     if not names:
-        raise TalkerError("This split of the corpus holds no utterance; make the corpus first (python -m training corpus).")
+        raise TalkerError(
+            "The corpus holds no utterance that can be used; mend the files that are left aside, or make a corpus "
+            "with `python -m training corpus`."
+        )
     tensors = {
         "motion": torch.cat(motion),
         "motion_lengths": torch.tensor([len(m) for m in motion]),

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from talker.atomic import whole_file
 from talker.audio import Speech
 from talker.checkpoints import WEIGHTS_FILE
 from talker.encoders import SpeechEncoder
+from talker.errors import TalkerError
 from talker.motion import FPS
 from training.augmentation import augment
 from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
+from training.faults import SHOWN, Fault, report
 
 SPLITS = ("train", "validation")
 """The splits a training reads."""
@@ -31,24 +35,31 @@ BABBLE_VOICES = 4
 
 def encode_recording(
     performances: list[Utterance], babble: list[Utterance], encoder: SpeechEncoder, variants: int
-) -> list[CachedUtterance]:
+) -> tuple[list[CachedUtterance], list[Fault]]:
     """Encode the clean recording once, and `variants` augmented copies for each of its performances.
 
     The copies are random in what is done to them but the same at every call: they are seeded by
-    the performance's id.
+    the performance's id. Files that cannot be used are left out and named.
     """
-    speech = performances[0].speech()
+    try:
+        speech = performances[0].speech()
+    except TalkerError as error:
+        return [], [Fault(performance.wav, str(error)) for performance in performances]
     frames = speech.frames()
     clean = encoder.encode(speech, frames, FPS)
-    voices = [other.speech().samples for other in babble] if variants else []
-    found = []
+    voices = [samples for other in babble if len(samples := _samples(other))] if variants else []
+    found, faults = [], []
     for performance in performances:
+        try:
+            motion = performance.motion(FPS, frames)
+        except TalkerError as error:
+            faults.append(Fault(performance.json, str(error)))
+            continue
         encoded = [clean]
         for variant in range(variants):
             rng = np.random.default_rng([zlib.crc32(performance.id.encode()), variant])
             changed = augment(speech.samples, voices, rng).astype(np.float32)
             encoded.append(encoder.encode(Speech(changed, speech.name), frames, FPS))
-        motion = performance.motion(FPS, frames)
         found.append(
             CachedUtterance(
                 name=performance.id,
@@ -58,13 +69,30 @@ def encode_recording(
                 voices=[features.voice for features in encoded],
             )
         )
-    return found
+    return found, faults
+
+
+def _samples(utterance: Utterance) -> np.ndarray:
+    """The samples of background talk; none where the recording cannot be used, which is told at its own turn."""
+    try:
+        return utterance.speech().samples
+    except TalkerError:
+        return np.empty(0, np.float32)
 
 
 def encode_corpus(
-    utterances: list[Utterance], encoder: SpeechEncoder, variants: int = 0, workers: int | None = None
+    utterances: list[Utterance],
+    encoder: SpeechEncoder,
+    variants: int = 0,
+    workers: int | None = None,
+    faults: list[Fault] | None = None,
 ) -> Iterator[CachedUtterance]:
-    """Encode all utterances, in order, with a progress bar. The workers are threads: torch computes without the lock."""
+    """Encode all utterances that can be used, in order, with a progress bar.
+
+    faults : a list to which the files that cannot be used are added
+    The workers are threads: torch computes without the lock.
+    """
+    faults = [] if faults is None else faults
     recordings = [list(group) for _, group in groupby(utterances, key=lambda u: (u.speaker, u.base))]
     workers = workers or min(4, os.cpu_count() or 1)
     bar = tqdm(total=len(utterances), desc="encode", unit="utterance", dynamic_ncols=True, mininterval=1.0)
@@ -75,14 +103,15 @@ def encode_corpus(
             others = [recordings[(index + k * len(recordings) // 5 + 1) % len(recordings)][0] for k in range(BABBLE_VOICES)]
             waiting.append(pool.submit(encode_recording, performances, others, encoder, variants))
             if len(waiting) > 4 * workers:
-                yield from _finished(waiting.popleft(), bar)
+                yield from _finished(waiting.popleft(), bar, faults)
         while waiting:
-            yield from _finished(waiting.popleft(), bar)
+            yield from _finished(waiting.popleft(), bar, faults)
 
 
-def _finished(future, bar: tqdm) -> list[CachedUtterance]:
-    found = future.result()
-    bar.update(len(found))
+def _finished(future, bar: tqdm, faults: list[Fault]) -> list[CachedUtterance]:
+    found, unusable = future.result()
+    faults += unusable
+    bar.update(len(found) + len(unusable))
     return found
 
 
@@ -112,8 +141,9 @@ def feature_caches(
                corpus, encoder or number of variants gave is computed again
     encoder  : folder or hub id of the speech encoder
     variants : augmented copies per training utterance; validation has none
-    Raises TalkerError when a cache is missing and no corpus is given. A corpus without a
-    validation split (BEAT itself) is validated on its training split's utterances.
+    Files of the corpus that cannot be used are left out, printed, and listed in {split}-left-aside.txt.
+    Raises TalkerError when a cache is missing and no corpus is given, and when nothing is left to train on. A
+    corpus without a validation split (BEAT itself) is validated on its training split's utterances.
     """
     caches: dict[str, FeatureCache] = {}
     made_from = fingerprint(corpus, encoder, variants) if corpus is not None else None
@@ -122,15 +152,41 @@ def feature_caches(
         if path.exists():
             caches[split] = FeatureCache.load(path)
             if made_from in (None, caches[split].notes.get("made_from")):
+                _show_faults(path)
                 continue
         elif corpus is None:
             FeatureCache.load(path)  # says what is missing
-        utterances = read_corpus(corpus, [split])
-        if not utterances and split == "validation":
-            caches[split] = caches["train"]
-            continue
-        model = SpeechEncoder.from_pretrained(encoder, device)
-        notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants, "made_from": made_from}
-        write_feature_cache(path, encode_corpus(utterances, model, variants if split == "train" else 0), notes)
+        faults: list[Fault] = []
+        try:
+            # Files without their partner belong to no split; they are told once.
+            utterances = read_corpus(corpus, [split], faults=faults if split == "train" else None)
+            encoded: Iterator[CachedUtterance] = iter(())
+            if utterances:
+                model = SpeechEncoder.from_pretrained(encoder, device)
+                encoded = encode_corpus(utterances, model, variants if split == "train" else 0, faults=faults)
+            first = next(encoded, None)
+            if first is None and split == "validation":
+                caches[split] = caches["train"]
+                continue
+            notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants, "made_from": made_from}
+            write_feature_cache(path, [] if first is None else chain([first], encoded), notes)
+        finally:
+            with whole_file(_faults_file(path)) as temporary:
+                temporary.write_text(report(faults) + "\n" if faults else "", encoding="utf-8")
+            _show_faults(path)
         caches[split] = FeatureCache.load(path)
     return caches
+
+
+def _faults_file(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-left-aside.txt")
+
+
+def _show_faults(path: Path) -> None:
+    """Print what was left aside when a cache was made, as far as it is not too long."""
+    file = _faults_file(path)
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    if len(lines) > 1 + SHOWN:
+        lines = [*lines[: 1 + SHOWN], f"  and {len(lines) - 1 - SHOWN} more, all in {file}"]
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
