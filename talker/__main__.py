@@ -141,7 +141,7 @@ def _count(text: str) -> int:
 def _add_library(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--library", metavar="FILE",
-        help="file of enrolled identities (default: $TALKER_IDENTITIES, else talker/identities.safetensors in the data folder)",
+        help="file of enrolled identities (default: $TALKER_IDENTITIES, else one in your data folder)",
     )  # fmt: skip
 
 

@@ -216,7 +216,8 @@ def read_beat_json(path: str | Path) -> Motion:
         coefficients, head = even[:, :52], even[:, 52:]
     if not SLOWEST <= fps <= FASTEST:
         raise TalkerError(
-            f"{path.name} has {fps:g} frames a second by its times, which must be seconds; {SLOWEST:g} to {FASTEST:g} can be read."
+            f"{path.name} has {fps:g} frames a second by its times, which must be seconds; {SLOWEST:g} to {FASTEST:g} "
+            "can be read."
         )
     return Motion(_coefficients(coefficients, path.name), _head(head, path.name), fps)
 

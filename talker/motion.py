@@ -66,12 +66,14 @@ class Motion:
 
 
 LENGTH_TOLERANCE = 0.5
-"""Seconds by which motion and speech of one recording may differ: cameras and microphones stop one after the other."""
+LENGTH_SHARE = 0.02
+"""Seconds, or share of the speech where that is more, by which motion and speech of one recording may differ: cameras
+and microphones stop one after the other, and neither clock is exact."""
 
 
 def check_lengths(motion: Motion, seconds: float, label: str) -> None:
-    """Raise TalkerError when motion and the speech it belongs to, `seconds` long, differ by more than LENGTH_TOLERANCE."""
-    if abs(motion.seconds - seconds) > LENGTH_TOLERANCE:
+    """Raise TalkerError when motion and the speech it belongs to, `seconds` long, differ by more than is tolerated."""
+    if abs(motion.seconds - seconds) > max(LENGTH_TOLERANCE, LENGTH_SHARE * seconds):
         raise TalkerError(
             f"{label} lasts {motion.seconds:.2f} s at {motion.fps:g} frames a second, but its speech {seconds:.2f} s; "
             "give speech and motion of the same recording."

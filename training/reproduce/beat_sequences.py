@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,8 +18,9 @@ from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE
 from talker.errors import TalkerError
 from talker.formats import read_beat_json
-from talker.motion import Motion
-from training.beat import CORPUS_FILE, read_text_grid, write_motion, write_text_grid, write_wav
+from talker.motion import Motion, check_lengths
+from training.beat import CORPUS_FILE, read_corpus, read_text_grid, write_motion, write_text_grid, write_wav
+from training.faults import Fault, check_whole_wav, report
 
 SEQUENCE_SECONDS = 10.0
 """Length of a sequence (section 4.1)."""
@@ -40,13 +42,21 @@ def split_files(names: list[str]) -> dict[str, str]:
 
 
 def cut_recording(wav: Path, folder: Path) -> list[str]:
-    """Cut one recording with its motion and, if there is one, its TextGrid; returns the names of the sequences."""
+    """Cut one recording with its motion and, if there is one, its TextGrid; returns the names of the sequences.
+
+    Raises TalkerError for files that cannot be used, or are not of the same length.
+    """
     import soundfile
     import soxr
 
-    samples, rate = soundfile.read(wav, dtype="float32", always_2d=True)
+    check_whole_wav(wav)
+    try:
+        samples, rate = soundfile.read(wav, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise TalkerError(f"{wav.name} cannot be read ({error.error_string}); copy it again.") from None
     samples = soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE)
     motion = read_beat_json(wav.with_suffix(".json"))
+    check_lengths(motion, len(samples) / SAMPLE_RATE, wav.with_suffix(".json").name)
     grid = wav.with_suffix(".TextGrid")
     tiers = read_text_grid(grid) if grid.exists() else {}
     seconds = min(len(samples) / SAMPLE_RATE, len(motion.coefficients) / motion.fps)
@@ -77,21 +87,29 @@ def cut_recording(wav: Path, folder: Path) -> list[str]:
 def cut_sequences(source: Path, folder: Path) -> Path:
     """Cut all of BEAT into a corpus with a corpus.json; what an interrupted run has cut stays. Returns its folder.
 
-    Raises TalkerError when the source has no recording with motion.
+    Recordings that cannot be used are left aside and printed with the reason. Raises TalkerError when the source has no recording with motion.
     """
     if (folder / CORPUS_FILE).exists():
         return folder
-    recordings = [wav for wav in sorted(source.glob("*/*.wav")) if wav.with_suffix(".json").exists()]
-    if not recordings:
-        raise TalkerError(f"{source} has no {{speaker}}/{{id}}.wav with a .json beside it; give BEAT's folder.")
+    faults: list[Fault] = []
+    recordings = [utterance.wav for utterance in read_corpus(source, faults=faults)]
     splits = {}
     for speaker in sorted({wav.parent for wav in recordings}):
         own = [wav.stem for wav in recordings if wav.parent == speaker]
         splits |= {(speaker.name, name): split for name, split in split_files(own).items()}
     utterances = {}
     for wav in tqdm(recordings, "cut BEAT", unit="recording", dynamic_ncols=True):
-        for name in cut_recording(wav, folder):
+        try:
+            names = cut_recording(wav, folder)
+        except TalkerError as error:
+            faults.append(Fault(wav, str(error)))
+            continue
+        for name in names:
             utterances[name] = {"speaker": wav.parent.name, "split": splits[wav.parent.name, wav.stem]}
+    if faults:
+        print(report(faults), file=sys.stderr)
+    if not utterances:
+        raise TalkerError(f"{source} holds no recording that can be used; mend the files that are left aside.")
     with whole_file(folder / CORPUS_FILE) as temporary:
         temporary.write_text(json.dumps({"name": "BEAT", "utterances": utterances}, indent=1))
     return folder
