@@ -63,7 +63,7 @@ def enrol(args: argparse.Namespace) -> None:
     motions = [read_motion(path) for path in args.motion]
     talker = _talker(args)
     check_name(talker, args.name)
-    with _progress(args.quiet) as show:
+    with _progress(args.quiet or not motions) as show:  # speech alone takes no time
         made = enrol(talker, args.name, speeches, motions, callback=show)
     path = add_identity(made.identity, args.library)
     count = f"{len(speeches)} recording{'s' if len(speeches) > 1 else ''}"

@@ -55,8 +55,8 @@ def read_identities(path: str | Path | None = None) -> dict[str, EnrolledIdentit
             header = json.loads(file.metadata()["identities"])
             if header["version"] > VERSION:
                 raise TalkerError(
-                    f"The identities in {path} were written by a later version of Talker; update Talker, or choose "
-                    f"another file with {VARIABLE}."
+                    f"The identities in {path} are of a later version of Talker; update it, or choose another file "
+                    f"with {VARIABLE}."
                 )
             found = [
                 EnrolledIdentity(
@@ -94,7 +94,10 @@ def remove_identity(name: str, path: str | Path | None = None) -> Path:
     """Remove one identity from the file; returns its path. Raises TalkerError when it is not in it."""
     with _changing(path) as (path, identities):
         if name not in identities:
-            raise TalkerError(f"There is no enrolled identity “{name}” in {path}; “identities --enrolled” lists them.")
+            raise TalkerError(
+                f"There is no enrolled identity “{name}” in {path}; “python -m talker identities --enrolled” lists them, "
+                "and those that a model learned cannot be removed."
+            )
         del identities[name]
     return path
 
