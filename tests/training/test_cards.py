@@ -27,7 +27,7 @@ def report(name, lbe):
             "utterances": 25, "takes": 4, "clean": kinds, "noise": kinds, "bars": [holds, fails],
             "diversity": {"upper_face": 0.05, "lips": 0.005, "ratio": 10.0},
         },
-        "odd_sounds": {"bars": [holds]},
+        "odd_sounds": {"bars": [holds]}, "other_languages": {"bars": [holds]},
         "held_out_utterances": {"takes": 708, "LBE": lbe, "MBE": 0.7, "|FDD|": 0.02},
         "identity_matching": {
             "utterances": 177, "speakers": 59, "library": 285, "f1": 0.99, "noise": {"f1": 0.94}, "bars": [holds],
@@ -53,7 +53,7 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     write_card(ours, folder, corpus, [ours, other])
     text = (folder / "MODEL_CARD.md").read_text()
     assert "1 recordings, 1.0 hours: flite (1 speakers, 1.0 h)." in text
-    assert "It holds 3 of 4 bars; it misses: rounding 4.000 (wanted >= 5.000)." in text
+    assert "It holds 4 of the 5 bars" in text and "; it misses: rounding 4.000 (wanted >= 5.000)." in text
     assert "| **diffusiontalker** (this) | 8 | 0.0900 |" in text and "| scratch | 8 | 0.0950 |" in text
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
 

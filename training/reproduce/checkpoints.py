@@ -89,6 +89,6 @@ def reproduce_checkpoints(
     )
     _run(
         "evaluate", "diffusiontalker", "diffusiontalker-teacher", scratch / CHECKPOINT_FOLDER,
-        "--corpus", corpus.resolve(), "--out", out / "evaluation.json",
+        "--corpus", corpus.resolve(), "--out", out / "evaluation.json", "--card",
     )  # fmt: skip
 
