@@ -201,9 +201,9 @@ def test_figure_6_shows_the_frame_whose_brows_differ_most(setup):
     )
     picture = np.asarray(Image.open(setup.out / "figure-6.png"))
     assert picture.shape == (figure_6.HEIGHT, figure_6.WIDTH, 3)
-    # Two of the three heads are not the same picture.
+    # Two of the three heads are not the same picture, though few pixels of a brow move.
     thirds = [picture[:400, k * 426 : (k + 1) * 426].astype(float) for k in range(2)]
-    assert np.abs(thirds[0] - thirds[1]).mean() > 0.1
+    assert (np.abs(thirds[0] - thirds[1]).max(-1) > 10).sum() > 20
 
 
 def test_a_blink_is_not_a_brow():
