@@ -20,6 +20,7 @@ from training import languages
 from training.alignment import PHONES, SILENCE, Phone
 from training.augmentation import add_noise, babble_noise, coloured_noise, telephone, transmit
 from training.bars import Bar, bar_table, table
+from training.cards import CARD
 from training.encoder_data import is_real, recordings
 from training.encoder_training import load_encoder
 from training.ipa import ARTICULATIONS, frame_articulation
@@ -33,8 +34,6 @@ BABBLE_VOICES = 20
 
 SENTENCES = 30
 """espeak-ng sentences of each left-out language."""
-
-CARD = "MODEL_CARD.md"
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -21,6 +21,7 @@ from training import encoder_evaluation, metrics, odd_sounds, other_languages, r
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 from training.comparison import compare
+from training.encoder_data import is_real
 
 NOTE = "synthetic corpus: motion made by an articulation model from real and synthetic speech"
 
@@ -53,7 +54,7 @@ def identities(
     """
     pairs = [(talker.match(condition(u.speech())).name, u) for u in utterances]
     table = metrics.precision_recall_f1([name for name, _ in pairs], [u.speaker for _, u in pairs])
-    real = [name == u.speaker for name, u in pairs if u.speaker.startswith("ls-")]
+    real = [name == u.speaker for name, u in pairs if is_real(u)]
     return {
         "utterances": len(pairs),
         "speakers": len({u.speaker for _, u in pairs}),

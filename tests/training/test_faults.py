@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from talker.audio import SAMPLE_RATE
-from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 from training.beat import read_corpus, write_wav
 from training.features import feature_caches
@@ -117,14 +115,6 @@ REASONS = {
     "silent.wav": "is silent",
     "broken.json": "is not JSON or is cut off",
 }
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder")
-    CompactSpeechModel(CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=12, voice_size=6)).save_pretrained(folder)
-    return str(folder)
 
 
 def test_each_bad_file_is_named_and_the_rest_goes_on(bad_corpus, encoder, tmp_path, capsys):

@@ -15,14 +15,6 @@ from training.features import feature_caches
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("encoder")
-    CompactSpeechModel(CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=12, voice_size=6)).save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("corpus"), np.random.default_rng(0)
     for speaker in ("anna", "ben"):
