@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from talker.errors import TalkerError
-from talker.samplers import ancestral, ddim, draw_noise, take_generators
-from talker.schedules import linear_schedule
+from talker.samplers import ancestral, ddim, dpm_solver, draw_noise, take_generators
+from talker.schedules import cosine_schedule, linear_schedule
 
 SHAPE = (3, 11, 5)
 
@@ -53,7 +53,62 @@ def test_ancestral_equals_diffusers_ddpm():
     assert torch.allclose(ours, x, atol=2e-5)
 
 
-@pytest.mark.parametrize("sampler", [ddim, ancestral])
+@pytest.mark.parametrize("sampler, scheduler", [(ddim, DDIMScheduler), (ancestral, DDPMScheduler)])
+def test_on_every_tenth_of_500_cosine_steps_too(sampler, scheduler):
+    schedule = cosine_schedule(500)
+    theirs = scheduler(
+        500, trained_betas=schedule.betas.numpy(), prediction_type="sample", clip_sample=False, timestep_spacing="trailing"
+    )
+    theirs.set_timesteps(50)
+    generator = torch.Generator().manual_seed(3)
+    x = draw_noise(SHAPE, generator)
+    for t in theirs.timesteps:
+        clean = bend(x, torch.full((3,), int(t) + 1), CONDITION)
+        x = theirs.step(clean, t, x, generator=generator).prev_sample
+    ours = sampler(bend, SHAPE, schedule, CONDITION, 50, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(ours, x, atol=5e-5)
+
+
+@pytest.mark.parametrize("schedule", [linear_schedule(32), cosine_schedule(500)], ids=["linear", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 8, 16, 25, 32])
+def test_dpm_solver_equals_diffusers(schedule, steps):
+    theirs = DPMSolverMultistepScheduler(
+        schedule.steps, trained_betas=schedule.betas.numpy(), prediction_type="sample", algorithm_type="dpmsolver++",
+        solver_order=2, solver_type="midpoint", final_sigmas_type="zero",
+    )  # fmt: skip
+    theirs.set_timesteps(timesteps=[step - 1 for step in schedule.subset(steps)])
+    x = draw_noise(SHAPE, torch.Generator().manual_seed(3))
+    for t in theirs.timesteps:
+        x = theirs.step(bend(x, torch.full((3,), int(t) + 1), CONDITION), t, x).prev_sample
+    ours = dpm_solver(bend, SHAPE, schedule, CONDITION, steps, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(ours, x, atol=5e-5)
+
+
+def test_dpm_solver_comes_closer_to_the_exact_solution_than_ddim():
+    """For data N(2, 0.5²) the probability flow is known in closed form: x0 = 2 + 0.5 (x_N - 2 α) / sqrt(0.25 α² + σ²)."""
+    schedule = cosine_schedule(500)
+
+    def posterior_mean(x, step, condition):
+        alpha_bar = schedule.alpha_bar(step[:1]).to(x)
+        gain = alpha_bar.sqrt() * 0.25 / (alpha_bar * 0.25 + 1 - alpha_bar)
+        return 2 + gain * (x - alpha_bar.sqrt() * 2)
+
+    noise = torch.linspace(-2, 2, 55, dtype=torch.float64).view(1, 11, 5)
+    end = schedule.alpha_bar(500)
+    exact = 2 + 0.5 * (noise - 2 * end.sqrt()) / (0.25 * end + 1 - end).sqrt()
+    error = {
+        sampler: (sampler(posterior_mean, noise.shape, schedule, steps=20, noise=noise) - exact).abs().max().item()
+        for sampler in (ddim, dpm_solver)
+    }
+    assert error[dpm_solver] < 0.02 and error[dpm_solver] < error[ddim] / 3
+
+
+def test_dpm_solver_refuses_to_add_noise():
+    with pytest.raises(TalkerError, match="leave eta out"):
+        dpm_solver(bend, SHAPE, linear_schedule(8), CONDITION, eta=0.5)
+
+
+@pytest.mark.parametrize("sampler", [ddim, ancestral, dpm_solver])
 def test_samples_of_a_gaussian_have_its_mean_and_spread(sampler):
     """For data N(2, 0.5²) the best x0 prediction is known, so the samples must come out as N(2, 0.5²)."""
     schedule = linear_schedule(200)
@@ -68,7 +123,7 @@ def test_samples_of_a_gaussian_have_its_mean_and_spread(sampler):
     assert x.std().item() == pytest.approx(0.5, abs=0.02)
 
 
-@pytest.mark.parametrize("sampler", [ddim, ancestral])
+@pytest.mark.parametrize("sampler", [ddim, ancestral, dpm_solver])
 def test_the_same_seed_gives_the_same_takes_bit_for_bit(sampler):
     schedule = linear_schedule(8)
     first, again, other = (
@@ -91,7 +146,7 @@ def test_ddim_is_deterministic_after_the_first_noise():
 
 def test_the_last_step_returns_the_prediction_itself():
     answer = torch.full(SHAPE, 0.25)
-    for sampler in (ddim, ancestral):
+    for sampler in (ddim, ancestral, dpm_solver):
         for steps in (1, 5, 8):
             assert torch.allclose(sampler(lambda x, step, condition: answer, SHAPE, linear_schedule(8), steps=steps), answer)
 
