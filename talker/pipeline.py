@@ -21,7 +21,6 @@ from talker.models.motion_model import MotionModel
 from talker.motion import FPS
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.takes import Takes
-from talker.windows import windowed
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """Where the embedded checkpoints lie."""
@@ -197,10 +196,10 @@ class Talker:
         shape = (takes, len(frames), self.denoiser.channels)
         options = {} if eta is None else {"eta": eta}
         with torch.inference_mode():
-            clean = sampler(
-                windowed(self.denoiser), shape, self.denoiser.schedule, self.denoiser.condition(frames, embedding), steps,
-                generator=generators, noise=self.denoiser.start_noise(draw_noise(shape, generators).to(self.device)),
-                callback=callback, **options,
+            noise = self.denoiser.start_noise(draw_noise(shape, generators).to(self.device))
+            clean = self.denoiser.sample(
+                sampler, self.denoiser.condition(frames, embedding), noise, steps,
+                callback=callback, generator=generators, **options,
             )  # fmt: skip
             coefficients, head = self.denoiser.to_motion(clean)
         return coefficients.float().cpu().numpy(), head.float().cpu().numpy()

@@ -7,9 +7,10 @@ standardised per channel. `to_motion` undoes that and clips the coefficients to 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import torch
@@ -19,7 +20,12 @@ from talker.checkpoints import load_checkpoint, load_tensors
 from talker.errors import TalkerError
 from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
+from talker.samplers import Denoiser
 from talker.schedules import Schedule, linear_schedule
+from talker.windows import windowed
+
+if TYPE_CHECKING:
+    from talker.editing import Edit
 
 COEFFICIENT_STD_FLOOR = 0.01
 HEAD_STD_FLOOR = 0.002
@@ -31,30 +37,60 @@ channel that hardly ever moves does not have its invisible noise blown up."""
 class Condition:
     """What a take is denoised for; B is 1 (shared by all takes) or the number of takes.
 
-    audio    : (B, T, D) speech features at the motion's frame rate
-    identity : (B, 32) identity embeddings; None for a model without identities
+    audio         : (B, T, D) speech features at the motion's frame rate
+    identity      : (B, 32) identity embeddings; None for a model without identities
+    style         : (B, 128) speaking styles (talker.style); None for a model without styles, or for no style
+    without_audio : (B,) bool, True where the model's null condition stands for the speech; None for nowhere
+    without_style : the same of the style
     """
 
     audio: torch.Tensor
     identity: torch.Tensor | None = None
+    style: torch.Tensor | None = None
+    without_audio: torch.Tensor | None = None
+    without_style: torch.Tensor | None = None
 
-    def windows(self, starts: list[int], length: int) -> Condition:
+    per_frame: ClassVar[tuple[str, ...]] = ("audio",)
+    """Fields with a row for every frame; the others have one for every take."""
+
+    def without(self, audio: bool | torch.Tensor = False, style: bool | torch.Tensor = False) -> Self:
+        """The condition with the speech or the style, or both, replaced by the model's null condition.
+
+        audio, style : of all takes, or of those where a (B,) bool tensor is True
+        """
+        batch = self.audio.new_ones(len(self.audio), dtype=torch.bool)
+        changes = {name: batch & value for name, value in (("without_audio", audio), ("without_style", style))}
+        for name, value in changes.items():
+            before = getattr(self, name)
+            changes[name] = value if before is None else value | before
+        return dataclasses.replace(self, **changes)
+
+    def windows(self, starts: list[int], length: int) -> Self:
         """The condition of the windows, stacked window-major along the batch; see talker.windows."""
-        audio = torch.cat([self.audio[:, start : start + length] for start in starts])
-        return Condition(audio, None if self.identity is None else self.identity.repeat(len(starts), 1))
 
-    def repeat(self, batch: int) -> Condition:
+        def cut(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            if name in self.per_frame:
+                return torch.cat([tensor[:, start : start + length] for start in starts])
+            return torch.cat([tensor] * len(starts))
+
+        return self._map(cut)
+
+    def repeat(self, batch: int) -> Self:
         """The condition for a batch that is a multiple of B, as views where B is 1."""
 
-        def repeated(tensor: torch.Tensor | None) -> torch.Tensor | None:
-            if tensor is None or len(tensor) == batch:
+        def repeated(_: str, tensor: torch.Tensor) -> torch.Tensor:
+            if len(tensor) == batch:
                 return tensor
             if len(tensor) == 1:
                 return tensor.expand(batch, *tensor.shape[1:])
             # A condition shared by all takes was cut into windows: each window serves batch / B takes.
             return tensor.repeat_interleave(batch // len(tensor), dim=0)
 
-        return Condition(repeated(self.audio), repeated(self.identity))
+        return self._map(repeated)
+
+    def _map(self, change: Callable[[str, torch.Tensor], torch.Tensor]) -> Self:
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return type(self)(**{name: None if value is None else change(name, value) for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -103,10 +139,24 @@ class MotionConfig:
         return {"model_type": self.model_type, **dataclasses.asdict(self)}
 
 
+def edited(denoiser: Denoiser, edit: Edit | None) -> Denoiser:
+    """A denoiser whose x0 is the edit's given motion where its mask is 1, and its own where it is 0 (3DiFACE,
+    motion editing); the denoiser itself without an edit."""
+    if edit is None:
+        return denoiser
+    return lambda x, step, condition: edit.mask * edit.given + (1 - edit.mask) * denoiser(x, step, condition)
+
+
 class MotionModel(nn.Module):
-    """Schedule, identity library (or None) and statistics; a subclass adds the network and `forward`."""
+    """Schedule, identity library (or None) and statistics; a subclass adds the network and `forward`.
+
+    guidances : conditions that were dropped in training, so that their guidance can be scaled (talker.guidance)
+    vertices  : whether the model makes vertices, of which coefficients are fitted
+    """
 
     config_class: ClassVar[type[MotionConfig]]
+    guidances: ClassVar[tuple[str, ...]] = ()
+    vertices: ClassVar[bool] = False
 
     def __init__(self, config: MotionConfig):
         super().__init__()
@@ -156,16 +206,51 @@ class MotionModel(nn.Module):
         scale[torch.from_numpy(LIP_REGION)] = self.config.lip_noise
         return noise * scale
 
-    def condition(self, audio: np.ndarray | torch.Tensor, identity: str | torch.Tensor | None) -> Condition:
+    def condition(
+        self,
+        audio: np.ndarray | torch.Tensor,
+        identity: str | torch.Tensor | None = None,
+        style: torch.Tensor | None = None,
+    ) -> Condition:
         """The condition of one utterance, shared by all its takes.
 
-        audio : (T, D); identity : a name or an embedding (32,), of no account for a model without identities
+        audio    : (T, D)
+        identity : a name or an embedding (32,), of no account for a model without identities
+        style    : (128,) of talker.style, for a model with styles; None for no style
         """
         audio = torch.as_tensor(audio, dtype=torch.float32, device=self.motion_mean.device)
+        style = None if style is None else style[None].to(audio)
         if self.library is None:
-            return Condition(audio[None])
+            return Condition(audio[None], style=style)
         embedding = self.library.embedding(identity) if isinstance(identity, str) else identity
-        return Condition(audio[None], embedding[None])
+        return Condition(audio[None], embedding[None], style)
+
+    def sample(
+        self,
+        sampler: Callable[..., torch.Tensor],
+        condition: Condition,
+        noise: torch.Tensor,
+        steps: int | None = None,
+        guidance: Mapping[str, float] | None = None,
+        edit: Edit | None = None,
+        callback: Callable[[int, int], None] | None = None,
+        **options,
+    ) -> torch.Tensor:
+        """Takes of any length, standardised: x0 (S, T, C).
+
+        sampler   : of talker.samplers, which gets `options` (eta, generator)
+        condition : of the whole utterance, T frames
+        noise     : (S, T, C) to start from
+        guidance  : scale by condition, of those in `guidances`; none scales nothing
+        edit      : motion that is given (talker.editing), kept in every step
+        callback  : called with (steps done, steps in all)
+        Raises TalkerError for guidance that the model was not trained for.
+        """
+        unknown = sorted(set(guidance or {}) - set(self.guidances))
+        if unknown:
+            raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
+        denoiser = edited(windowed(self), edit)
+        return sampler(denoiser, tuple(noise.shape), self.schedule, condition, steps, noise=noise, callback=callback, **options)
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:
         """Speech features (B, T, D) to zero mean and unit variance. TalkerError for another T or D."""
