@@ -18,6 +18,7 @@ from render.blend import incidence, vertex_normals
 from render.colors import to_linear
 from render.rig import Rig
 from talker.atomic import whole_file
+from talker.blend_weights import with_correctives
 from talker.errors import TalkerError
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 
@@ -215,7 +216,7 @@ def _typical_weights(rig: Rig, target: int) -> np.ndarray:
         weights[target] = 1.0
     else:
         weights[[ARKIT_INDEX[name] for name in shapes]] = 0.5 if len(shapes) == 1 else 1.0
-    return rig.with_correctives(weights)
+    return with_correctives(weights, rig.correctives)
 
 
 def _skinning(document: _Document, rig: Rig) -> dict:

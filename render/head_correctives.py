@@ -1,7 +1,7 @@
 """Correctives of the default head: what makes its shapes' paths arcs, and their sums the poses that are meant.
 
 Each is the difference between a pose as it should be and the sum of the shapes that are to give it; see
-render.rig.Corrective for the weights. Those of one side are made for the left and mirrored.
+talker.blend_weights.Corrective for the weights. Those of one side are made for the left and mirrored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from render import head_mouth as mouth
 from render import head_upper_face as upper
 from render.head_fields import Fields
 from render.head_shapes import SMALLEST
-from render.rig import Corrective
+from talker.blend_weights import Corrective
 
 
 def _halfway(path) -> np.ndarray:

@@ -10,37 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from talker.atomic import whole_file
+from talker.blend_weights import Corrective, blend_weights
 from talker.errors import TalkerError
-from talker.motion import ARKIT_INDEX, ARKIT_NAMES
+from talker.motion import ARKIT_NAMES
 
 LOOKS = ("lena", "kofi", "mei")
 """The heads that ship with the project, the default first; render.head_looks says who they are."""
 LOOKS_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "head"
-
-MOUTH_CLOSE_SLACK = 0.01
-"""How far mouthClose may exceed jawOpen. The shape brings the lips together by what jawOpen parts them, so more
-of it than of jawOpen pushes them through each other: 0.1 would mean 4 mm on the default head, 0.01 a firm
-touch of 0.4 mm."""
-
-
-@dataclass(frozen=True)
-class Corrective:
-    """One more row of deltas, for poses that the sum of the shapes gets wrong (Lewis et al., "Practice and Theory
-    of Blendshape Facial Models", 2014, section 3.4).
-
-    name   : of its morph target in a GLB
-    shapes : ARKit names that set its weight. Of one shape with weight w it is 4 w (1 - w), 1 half-way and 0 at
-             both ends: the straight path becomes an arc. Of several it is their weights' product: 0 as long as
-             one of them is not there, 1 when all are.
-    """
-
-    name: str
-    shapes: tuple[str, ...]
-
-    def weight(self, weights: np.ndarray) -> np.ndarray:
-        """Of shapes' weights (..., 52) in [0, 1] -> (...) in [0, 1]."""
-        own = weights[..., [ARKIT_INDEX[name] for name in self.shapes]]
-        return 4 * own[..., 0] * (1 - own[..., 0]) if len(self.shapes) == 1 else own.prod(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -94,25 +70,9 @@ class Rig:
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
         """Blend weights that the targets get: coefficients (..., 52) -> (..., 52 + K) float32 in [0, 1].
 
-        The one place where combinations are corrected; pictures, GLB export and metrics all use it.
-        mouthClose is kept at or below jawOpen + MOUTH_CLOSE_SLACK; the correctives' weights follow from that.
+        See talker.blend_weights, where combinations are corrected.
         """
-        weights = np.clip(np.asarray(coefficients, np.float32), 0.0, 1.0)
-        if weights.shape[-1] != len(ARKIT_NAMES):
-            raise TalkerError(
-                f"Coefficients have {weights.shape[-1]} columns; give the {len(ARKIT_NAMES)} of "
-                "talker.motion.ARKIT_NAMES."
-            )
-        close = ARKIT_INDEX["mouthClose"]
-        limit = weights[..., ARKIT_INDEX["jawOpen"]] + np.float32(MOUTH_CLOSE_SLACK)
-        weights[..., close] = np.minimum(weights[..., close], limit)
-        return self.with_correctives(weights)
-
-    def with_correctives(self, weights: np.ndarray) -> np.ndarray:
-        """Weights of all targets from those of the shapes alone, whatever these are: (..., 52) -> (..., 52 + K)."""
-        if not self.correctives:
-            return weights
-        return np.concatenate([weights, np.stack([c.weight(weights) for c in self.correctives], axis=-1)], axis=-1)
+        return blend_weights(np.asarray(coefficients, np.float32), self.correctives)
 
     def pose(self, coefficients: np.ndarray) -> np.ndarray:
         """Vertices in metres, before head rotation: coefficients (..., 52) -> (..., V, 3) float32.

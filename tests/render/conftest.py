@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from render.rig import Corrective, Rig
+from render.rig import Rig
 from talker.audio import SAMPLE_RATE, Speech
+from talker.blend_weights import Corrective
 from talker.identity import Match
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES, Motion
 from talker.takes import Takes

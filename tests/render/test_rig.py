@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from render.rig import MOUTH_CLOSE_SLACK, default_rig, lip_aperture, load_rig, rotation_matrices, save_rig
+from render.rig import default_rig, lip_aperture, load_rig, rotation_matrices, save_rig
 from talker.errors import TalkerError
+from talker.blend_weights import MOUTH_CLOSE_SLACK
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
 
