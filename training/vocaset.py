@@ -11,7 +11,8 @@ The pickles are read by render.rigs.plain_pickle, which runs no code of theirs.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from render.rigs.plain_pickle import RefusedPickle, load_tree
 from talker.atomic import whole_file
 from talker.audio import Speech, speech_from_array
 from talker.errors import TalkerError
+from training.faults import Fault
 
 VERTICES_FILE, TEMPLATES_FILE = "data_verts.npy", "templates.pkl"
 FRAMES_FILE, AUDIO_FILE = "subj_seq_to_idx.pkl", "raw_audio_fixed.pkl"
@@ -29,7 +31,12 @@ FPS = 60.0
 """Frames a second of the scans."""
 
 TEST_SUBJECTS = ("FaceTalk_170809_00138_TA", "FaceTalk_170731_00024_TA")
-"""The published test split; a folder without them is all test."""
+VALIDATION_SUBJECTS = ("FaceTalk_170811_03275_TA", "FaceTalk_170908_03277_TA")
+"""The published split: all sentences of the other eight subjects train."""
+
+SHARED_SENTENCES = 20
+"""Of validation and test subjects the sentences after this one count, whose texts no training subject says (3DiFACE,
+section 5)."""
 
 MAX_READS = 4_000_000
 """Instructions of a pickle: the table of VOCASET's 123,341 frames needs several for each."""
@@ -54,6 +61,11 @@ class Sequence:
     def at_half_rate(self) -> np.ndarray:
         """Every second frame, (T', V, 3) at 30 frames a second, as FaceFormer and its successors use VOCASET."""
         return self.vertices[::2]
+
+
+def sentence(name: str) -> int:
+    """Number of a sequence by its published name, "sentence07" -> 7; 0 for another name."""
+    return int(found[1]) if (found := re.fullmatch(r"sentence(\d+)", name)) else 0
 
 
 def _tree(folder: Path, name: str) -> dict:
@@ -101,8 +113,30 @@ class Vocaset:
         )
 
     def test_names(self) -> list[tuple[str, str]]:
-        """The sequences of the published test subjects, or all where they are not there."""
-        return [name for name in self.names if name[0] in TEST_SUBJECTS] or self.names
+        """The published test split, sentences 21 to 40 of two subjects; all sequences where those are not there."""
+        return self.split("test") or self.names
+
+    def split(self, split: str) -> list[tuple[str, str]]:
+        """The published "train", "validation" or "test" sequences (VOCA; 3DiFACE, section 5)."""
+        held = {"validation": VALIDATION_SUBJECTS, "test": TEST_SUBJECTS}
+        if split in held:
+            return [name for name in self.names if name[0] in held[split] and sentence(name[1]) > SHARED_SENTENCES]
+        return [name for name in self.names if name[0] not in VALIDATION_SUBJECTS + TEST_SUBJECTS]
+
+    def adaptation(self, subject: str) -> dict[str, list[tuple[str, str]]]:
+        """One subject's sequences for personalisation (3DiFACE, section 5): sentences 1 to 18 "train", 19 and 20
+        "validation", 21 to 40 "test"."""
+        own = [name for name in self.names if name[0] == subject]
+        ends = {"train": (1, 18), "validation": (19, 20), "test": (21, 40)}
+        return {split: [name for name in own if a <= sentence(name[1]) <= b] for split, (a, b) in ends.items()}
+
+    def sequences(self, names: Iterable[tuple[str, str]], faults: list[Fault]) -> Iterator[Sequence]:
+        """These sequences; one that is not as it should be is added to the faults and left aside."""
+        for subject, name in names:
+            try:
+                yield self.sequence(subject, name)
+            except TalkerError as error:
+                faults.append(Fault(self.folder / subject / name, str(error)))
 
     def sequence(self, subject: str, name: str) -> Sequence:
         """One sequence, its frames in order. Raises TalkerError when its parts are not as they should be."""

@@ -77,6 +77,13 @@ def _array(*_: Any) -> _Array:
     return _Array()
 
 
+def _frombuffer(data: Any = None, kind: Any = None, shape: Any = None, order: Any = "C", *_: Any) -> _Array:
+    """How numpy writes arrays into protocol 5."""
+    found = _Array()
+    found.state = (1, shape, kind, order == "F", data)
+    return found
+
+
 def _reconstructor(kind: Any, *_: Any) -> _Record:
     return kind() if kind in _CLASSES else _Record()
 
@@ -120,6 +127,8 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    ("numpy._core.numeric", "_frombuffer"): _frombuffer,
     ("numpy.core.multiarray", "scalar"): _scalar,
     ("numpy._core.multiarray", "scalar"): _scalar,
     ("chumpy.ch", "Ch"): _Chumpy,
@@ -132,7 +141,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 _CLASSES = (_Record, _Array, _Dtype, _Chumpy, _Sparse, _Csr)
-_CALLABLE = (*_CLASSES, _array, _reconstructor, _scalar, _encode)
+_CALLABLE = (*_CLASSES, _array, _frombuffer, _reconstructor, _scalar, _encode)
 
 
 class _Counted(io.BytesIO):
@@ -162,8 +171,7 @@ class _Unpickler(pickle._Unpickler):
     # Calls by other ways, buffers of any size, registries, sets.
     for _code in (
         pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID,
-        pickle.BINPERSID, pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.EMPTY_SET,
-        pickle.ADDITEMS, pickle.FROZENSET,
+        pickle.BINPERSID, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET,
     ):  # fmt: skip
         del dispatch[_code[0]]
 
@@ -224,6 +232,9 @@ class _Unpickler(pickle._Unpickler):
 
     dispatch[pickle.FRAME[0]] = load_frame
 
+    # Python's own makes a bytearray as long as the file says before it reads; bytes are as long as what is there.
+    dispatch[pickle.BYTEARRAY8[0]] = pickle._Unpickler.load_binbytes8
+
 
 def load_plain(content: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
     """Arrays of a pickled dictionary, those named: sparse matrices dense, chumpy's objects as their values.
@@ -236,7 +247,7 @@ def load_plain(content: bytes, names: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def load_tree(content: bytes, reads: int = MAX_READS) -> dict:
-    """A pickled dictionary of arrays, numbers, texts and dictionaries of these.
+    """A pickled dictionary of arrays, numbers, texts, bytes and dictionaries of these.
 
     reads : see MAX_READS; a table of many frames needs more of them than a model
     Raises RefusedPickle as load_plain does, and where one dictionary is met twice.
@@ -251,7 +262,7 @@ def _tree(value: Any, met: set[int]) -> Any:
             raise RefusedPickle("a dictionary in several places")
         met.add(id(value))
         return {key: _tree(item, met) for key, item in value.items()}
-    if isinstance(value, int | float | str):
+    if isinstance(value, int | float | str | bytes):
         return value
     if isinstance(value, _Array):
         return value.array()

@@ -22,9 +22,9 @@ def published(tmp_path, rng):
     sentence05 of one subject was published without speech."""
     verts = rng.normal(size=(20, 5, 3)).astype(np.float32)
     np.save(tmp_path / "data_verts.npy", verts)
-    rows = {SUBJECT: {"sentence01": {0: 3, 1: 4, 2: 5, 3: 6}, "sentence05": {0: 0}}, TEST_SUBJECT: {"sentence01": {1: 8, 0: 7}}}
+    rows = {SUBJECT: {"sentence01": {0: 3, 1: 4, 2: 5, 3: 6}, "sentence05": {0: 0}}, TEST_SUBJECT: {"sentence21": {1: 8, 0: 7}}}
     samples = (8000 * np.sin(np.arange(22_000) / 9)).astype(np.int16)
-    audio = {s: {"sentence01": {"audio": samples, "sample_rate": 22_000}} for s in rows}
+    audio = {s: {name: {"audio": samples, "sample_rate": 22_000} for name in ("sentence01", "sentence21")} for s in rows}
     templates = {s: rng.normal(size=(5, 3)) for s in rows}
     for name, content in (("subj_seq_to_idx", rows), ("raw_audio_fixed", audio), ("templates", templates)):
         (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(content, protocol=2))
@@ -34,15 +34,41 @@ def published(tmp_path, rng):
 def test_sequences_are_read_from_the_published_files(published):
     folder, verts, templates = published
     data = Vocaset(folder)
-    assert data.names == [(SUBJECT, "sentence01"), (TEST_SUBJECT, "sentence01")]
-    assert data.test_names() == [(TEST_SUBJECT, "sentence01")]
+    assert data.names == [(SUBJECT, "sentence01"), (TEST_SUBJECT, "sentence21")]
+    assert data.test_names() == [(TEST_SUBJECT, "sentence21")]
     sequence = data.sequence(SUBJECT, "sentence01")
     assert np.array_equal(sequence.vertices, verts[3:7]) and np.array_equal(sequence.at_half_rate(), verts[3:7:2])
     assert np.array_equal(sequence.template, templates[SUBJECT])
     assert sequence.speech.seconds == pytest.approx(1.0, abs=1e-3)
     assert np.abs(sequence.speech.samples).max() == pytest.approx(8000 / 32768, rel=0.02)
     # Frames come in the order of their numbers, not of the table.
-    assert np.array_equal(data.sequence(TEST_SUBJECT, "sentence01").vertices, verts[7:9])
+    assert np.array_equal(data.sequence(TEST_SUBJECT, "sentence21").vertices, verts[7:9])
+
+
+def test_subjects_are_split_as_published(tmp_path, rng):
+    """All sentences of eight subjects train; of two each, sentences 21 to 40 validate and test (3DiFACE, section 5)."""
+    validation = "FaceTalk_170908_03277_TA"
+    samples = (1000 * rng.normal(size=8_000)).astype(np.int16)
+    rows = [
+        (subject, f"sentence{k:02d}", np.zeros((1, 3)), np.zeros((1, 1, 3), np.float32), samples, 16_000)
+        for subject in (SUBJECT, validation, TEST_SUBJECT)
+        for k in range(1, 41)
+    ]
+    data = Vocaset(write_vocaset(tmp_path, rows))
+    assert {s: len(data.split(s)) for s in ("train", "validation", "test")} == {"train": 40, "validation": 20, "test": 20}
+    assert data.split("validation")[0] == (validation, "sentence21") and data.test_names() == data.split("test")
+    adaptation = data.adaptation(TEST_SUBJECT)
+    assert {split: len(names) for split, names in adaptation.items()} == {"train": 18, "validation": 2, "test": 20}
+    assert adaptation["test"] == data.split("test")
+
+
+def test_a_broken_sequence_is_named_and_the_rest_goes_on(published):
+    folder, verts, _ = published
+    verts[4] = np.nan
+    np.save(folder / "data_verts.npy", verts)
+    data, faults = Vocaset(folder), []
+    assert [s.subject for s in data.sequences(data.names, faults)] == [TEST_SUBJECT]
+    assert faults[0].file.parts[-2:] == (SUBJECT, "sentence01") and "not numbers" in faults[0].reason
 
 
 def test_what_is_written_is_read_again(tmp_path, rng):
