@@ -131,12 +131,6 @@ class MotionEdit:
             self, given=np.pad(self.given, missing)[:frames], mask=np.pad(self.mask, missing)[:frames]
         )
 
-    def without_head(self) -> MotionEdit:
-        """The edit of the face alone."""
-        mask = self.mask.copy()
-        mask[:, len(ARKIT_NAMES) :] = 0
-        return dataclasses.replace(self, mask=mask)
-
     def standardised(self, model: MotionModel) -> Edit:
         """In a model's channels, for all its takes."""
         given, mask = (

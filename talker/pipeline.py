@@ -13,12 +13,14 @@ import torch
 
 from talker.audio import Speech
 from talker.checkpoints import fingerprint, load_config
+from talker.editing import MotionEdit
 from talker.encoders import SpeechEncoder
 from talker.errors import TalkerError
+from talker.guidance import Guidance, guidance_scales
 from talker.identity import AUTO, EnrolledIdentity, Identities, Match
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
-from talker.motion import FPS
+from talker.motion import ARKIT_NAMES, FPS, Motion, check_lengths
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.takes import Takes
 
@@ -126,8 +128,11 @@ class Talker:
         identity: str | Mapping[str, float] = AUTO,
         steps: int | None = None,
         eta: float | None = None,
-        guidance: float | None = None,
+        guidance: Guidance | None = None,
         callback: Callback | None = None,
+        head: bool = True,
+        edit: MotionEdit | None = None,
+        sampler: str | None = None,
     ) -> Takes:
         """Sample several takes of one utterance: encoded once, matched once, denoised in one batch.
 
@@ -137,13 +142,21 @@ class Talker:
                    "NAME:0.7,OTHER:0.3" or {"NAME": 0.7, "OTHER": 0.3}
         steps    : 1 to the model's N, all of them by default
         eta      : noise added back on every step; 0 deterministic (the default of distilled students), 1 ancestral
-        guidance : for models trained with dropped conditions; others refuse it
+        guidance : how closely the speech is followed, or a scale for each of the model's guidances, the model's own
+                   by default; 0 for all of them is unconditional. Models trained without refuse it
         callback : called with (stage, fraction of the stage done)
+        head     : whether the head moves
+        edit     : motion that is given (talker.editing.plan_edit), of the speech's length; it comes back exactly
+        sampler  : a name of talker.samplers.SAMPLERS, the checkpoint's own by default
+        Raises TalkerError for all that cannot be, before anything is computed.
         """
         if not 1 <= takes <= MAX_TAKES:
             raise TalkerError(f"Between 1 and {MAX_TAKES} takes can be sampled at once, not {takes}.")
-        if guidance is not None:
-            raise TalkerError(f"The model {self.name} was trained without guidance; leave the guidance out.")
+        scales = guidance_scales(self.denoiser.default_guidance if guidance is None else guidance, self.denoiser.guidances, self.name)
+        if sampler is not None and sampler not in SAMPLERS:
+            raise TalkerError(f"There is no sampler {sampler}; choose one of {', '.join(SAMPLERS)}.")
+        if edit is not None:
+            check_lengths(Motion(edit.given, edit.given, edit.fps), speech.seconds, "The motion to edit")
         if identity != AUTO:
             self.library.weights(identity)  # refuses what nobody is called before anything is computed
         self.denoiser.schedule.subset(steps)
@@ -163,13 +176,14 @@ class Talker:
 
         start = time.perf_counter()
         embedding = self.library.embedding(match.weights) if match.weights else None
-        coefficients, head = self.sample(
-            features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count)
-        )
+        coefficients, rotation = self.sample(
+            features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count),
+            scales, None, head, edit, sampler,
+        )  # fmt: skip
         seconds["sample"] = time.perf_counter() - start
         return Takes(
             coefficients=coefficients,
-            head=head,
+            head=rotation,
             fps=FPS,
             seed=seed,
             identity=match,
@@ -188,18 +202,27 @@ class Talker:
         steps: int | None = None,
         eta: float | None = None,
         callback: Callable[[int, int], None] | None = None,
+        scales: Mapping[str, float] | None = None,
+        style: torch.Tensor | None = None,
+        head: bool = True,
+        edit: MotionEdit | None = None,
+        sampler: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (S, T, 52) and head (S, T, 3) for speech features (T, D) and an identity embedding
-        (32,), or None for a model without identities; the other arguments as for `speak`."""
-        sampler = SAMPLERS[self.denoiser.config.sampler]
+        """Coefficients (S, T, 52) and head (S, T, 3) for speech features (T, D), an identity embedding (32,), or
+        None for a model without identities, scales of guidance and a style (128,) or None; the other arguments as
+        for `speak`."""
+        model = self.denoiser
         generators = take_generators(seed, takes)
-        shape = (takes, len(frames), self.denoiser.channels)
         options = {} if eta is None else {"eta": eta}
+        edit = edit and edit.resized(len(frames))
         with torch.inference_mode():
-            noise = self.denoiser.start_noise(draw_noise(shape, generators).to(self.device))
-            clean = self.denoiser.sample(
-                sampler, self.denoiser.condition(frames, embedding), noise, steps,
-                callback=callback, generator=generators, **options,
+            noise = draw_noise((takes, len(frames), model.channels), generators).to(self.device)
+            clean = model.sample(
+                SAMPLERS[sampler or model.config.sampler], model.condition(frames, embedding, style),
+                model.start_noise(noise), steps, scales, edit and edit.standardised(model), callback,
+                generator=generators, **options,
             )  # fmt: skip
-            coefficients, head = self.denoiser.to_motion(clean)
-        return coefficients.float().cpu().numpy(), head.float().cpu().numpy()
+            coefficients, rotation = (part.float().cpu().numpy() for part in model.to_motion(clean))
+        if edit is not None:
+            coefficients, rotation = edit.restore(coefficients, rotation, model.channels > len(ARKIT_NAMES))
+        return coefficients, rotation if head else np.zeros_like(rotation)

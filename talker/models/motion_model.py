@@ -10,22 +10,20 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from talker.checkpoints import load_checkpoint, load_tensors
+from talker.editing import Edit, edited
 from talker.errors import TalkerError
+from talker.guidance import guided
 from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
-from talker.samplers import Denoiser
 from talker.schedules import Schedule, linear_schedule
 from talker.windows import windowed
-
-if TYPE_CHECKING:
-    from talker.editing import Edit
 
 COEFFICIENT_STD_FLOOR = 0.01
 HEAD_STD_FLOOR = 0.002
@@ -139,23 +137,17 @@ class MotionConfig:
         return {"model_type": self.model_type, **dataclasses.asdict(self)}
 
 
-def edited(denoiser: Denoiser, edit: Edit | None) -> Denoiser:
-    """A denoiser whose x0 is the edit's given motion where its mask is 1, and its own where it is 0 (3DiFACE,
-    motion editing); the denoiser itself without an edit."""
-    if edit is None:
-        return denoiser
-    return lambda x, step, condition: edit.mask * edit.given + (1 - edit.mask) * denoiser(x, step, condition)
-
-
 class MotionModel(nn.Module):
     """Schedule, identity library (or None) and statistics; a subclass adds the network and `forward`.
 
     guidances : conditions that were dropped in training, so that their guidance can be scaled (talker.guidance)
+    default_guidance : their scales where none are asked for
     vertices  : whether the model makes vertices, of which coefficients are fitted
     """
 
     config_class: ClassVar[type[MotionConfig]]
     guidances: ClassVar[tuple[str, ...]] = ()
+    default_guidance: ClassVar[Mapping[str, float]] = {}
     vertices: ClassVar[bool] = False
 
     def __init__(self, config: MotionConfig):
@@ -249,7 +241,7 @@ class MotionModel(nn.Module):
         unknown = sorted(set(guidance or {}) - set(self.guidances))
         if unknown:
             raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
-        denoiser = edited(windowed(self), edit)
+        denoiser = edited(windowed(guided(self, guidance or {})), edit)
         return sampler(denoiser, tuple(noise.shape), self.schedule, condition, steps, noise=noise, callback=callback, **options)
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:

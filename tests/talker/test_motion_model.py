@@ -1,10 +1,9 @@
 """What all models of motion share: conditions, and sampling with given motion."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
+from talker.editing import Edit
 from talker.errors import TalkerError
 from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
 from talker.models.motion_model import Condition
@@ -42,7 +41,7 @@ def test_given_motion_comes_back_and_the_rest_is_sampled(model):
     with torch.inference_mode():
         free = model.sample(ddim, condition, noise)
         assert torch.equal(free, ddim(model, (2, 12, 55), model.schedule, condition, noise=noise))
-        kept = model.sample(ddim, condition, noise, edit=SimpleNamespace(given=torch.full((1, 12, 55), 0.3), mask=mask))
+        kept = model.sample(ddim, condition, noise, edit=Edit(torch.full((1, 12, 55), 0.3), mask))
     assert torch.equal(kept[:, :4], torch.full((2, 4, 55), 0.3))
     assert not torch.allclose(kept[:, 4:], free[:, 4:])  # the recurrent network heard of what was given
 

@@ -1,0 +1,211 @@
+"""Editing: what is given comes back exactly, nothing jumps beside it, and what cannot be is refused in a sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
+from talker.editing import CHANNELS, EASES, REGIONS, Edit, Keyframe, Lock, edited, plan_edit, still
+from talker.errors import TalkerError
+from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
+from talker.motion import FPS, LIP_REGION, Motion
+from talker.pipeline import Talker
+from talker.samplers import SAMPLERS
+from talker.windows import windowed
+
+JAW, BROW, YAW = (CHANNELS.index(name) for name in ("jawOpen", "browInnerUp", "yaw"))
+
+
+@pytest.fixture
+def motion(rng) -> Motion:
+    """Three seconds in which everything moves smoothly."""
+    phase = np.arange(90)[:, None] / 30 * rng.uniform(1, 4, 55) + rng.uniform(0, 6, 55)
+    values = (0.5 + 0.4 * np.sin(phase)).astype(np.float32)
+    return Motion(values[:, :52], values[:, 52:] - 0.5)
+
+
+def test_a_keyframe_is_held_while_it_fades_by_half_a_cosine(motion):
+    edit = plan_edit(motion, [Keyframe(1.0, {"jawOpen": 0.8})])
+    assert edit.mask[30, JAW] == 1 and edit.given[30, JAW] == np.float32(0.8)
+    # Six frames are the ease of the lips: weights (1 + cos(π k / 6)) / 2.
+    expected = [1, 0.933, 0.75, 0.5, 0.25, 0.067, 0]
+    np.testing.assert_allclose(edit.mask[30:37, JAW], expected, atol=1e-3)
+    np.testing.assert_allclose(edit.mask[24:31, JAW], expected[::-1], atol=1e-3)
+    np.testing.assert_allclose(edit.given[25:36, JAW], 0.8, atol=1e-6)
+    assert not np.delete(edit.mask, JAW, axis=1).any()
+
+
+def test_two_keyframes_fade_into_each_other(motion):
+    edit = plan_edit(motion, [Keyframe(1.0, {"jawOpen": 0.2}), Keyframe(1.1, {"jawOpen": 0.8})])
+    # Three frames apart: a third of the way the weights are 0.75 and 0.25.
+    np.testing.assert_allclose(edit.given[30:34, JAW], [0.2, 0.35, 0.65, 0.8], atol=1e-6)
+    np.testing.assert_allclose(edit.mask[30:34, JAW], [1, 1 - 0.25 * 0.75, 1 - 0.75 * 0.25, 1], atol=1e-6)
+
+
+def test_what_is_locked_is_carried_on_by_its_own_velocity(motion):
+    still_jaw = np.linspace(0.0, 0.89, 90, dtype=np.float32)  # rises by 0.01 a frame
+    coefficients = motion.coefficients.copy()
+    coefficients[:, JAW] = still_jaw
+    edit = plan_edit(Motion(coefficients, motion.head), locks=[Lock("jawOpen", 1.0, 2.0)])
+    np.testing.assert_array_equal(edit.given[30:61, JAW], still_jaw[30:61])
+    assert (edit.mask[30:61, JAW] == 1).all()
+    # After the last frame: 0.6 of the velocity, then 0.36 …; before the first one the same backwards.
+    np.testing.assert_allclose(edit.given[61:63, JAW] - edit.given[60, JAW], [0.006, 0.0096], atol=1e-5)
+    np.testing.assert_allclose(edit.given[28:30, JAW] - edit.given[30, JAW], [-0.0096, -0.006], atol=1e-5)
+
+
+def test_only_what_is_kept_is_seen_of_the_motion(motion, rng):
+    """In-betweening must not peek: other motion outside of what is kept gives the same edit."""
+    chosen = {"keyframes": [Keyframe(1.5, {"browInnerUp": 0.4})], "locks": [Lock("lips", 1.0, 1.2)], "keep": (0.1, 0.2)}
+    edit = plan_edit(motion, **chosen)
+    kept = edit.mask == 1
+    kept[45, BROW] = False
+    values = np.concatenate([motion.coefficients, motion.head], axis=1)
+    other = np.where(kept, values, rng.random(values.shape)).astype(np.float32)
+    again = plan_edit(Motion(other[:, :52], other[:, 52:]), **chosen)
+    np.testing.assert_array_equal(again.given, edit.given)
+    np.testing.assert_array_equal(again.mask, edit.mask)
+
+
+def test_shares_regions_and_names(motion):
+    exact = plan_edit(motion, keep=(0.1, 0.05)).mask == 1
+    assert exact[:9].all() and exact[-4:].all() and not exact[9:-4].any()
+    exact = plan_edit(motion, locks=[Lock("head", 0, 3), Lock(["lips", "browInnerUp"], 1, 2)]).mask == 1
+    assert exact[:, 52:].all() and exact[30:61, LIP_REGION].all() and exact[30:61, BROW].all()
+    assert exact.sum() == 90 * 3 + 31 * 28
+    assert set(REGIONS) == {"lips", "upper_face", "head", "all"} and len(REGIONS["all"]) == 55
+
+
+def test_motion_at_another_rate_is_edited_at_the_models(motion):
+    edit = plan_edit(Motion(motion.coefficients, motion.head, 60.0), [Keyframe(1.0, {"jawOpen": 0.5})])
+    assert edit.fps == FPS and edit.given.shape == (45, 55) and edit.mask[30, JAW] == 1
+
+
+@pytest.mark.parametrize(
+    "chosen, sentence",
+    [
+        ({"keyframes": [Keyframe(3.2, {"jawOpen": 0.5})]}, "3.2 s lies outside the clip, which lasts 3.00 s"),
+        ({"keyframes": [Keyframe(-0.1, {"jawOpen": 0.5})]}, "outside the clip"),
+        ({"keyframes": [Keyframe(float("nan"), {"jawOpen": 0.5})]}, "outside the clip"),
+        ({"keyframes": [Keyframe(1, {"jawOpn": 0.5})]}, "no shape “jawOpn”; is jawOpen meant"),
+        ({"keyframes": [Keyframe(1, {"42": 0.5})]}, "no shape “42”; use ARKit's names"),
+        ({"keyframes": [Keyframe(1, {"jawOpen": 1.2})]}, "between 0 and 1"),
+        ({"keyframes": [Keyframe(1, {"yaw": 20.0})]}, "between -3.14 and 3.14 radians"),
+        ({"keyframes": [Keyframe(1, {"jawOpen": float("inf")})]}, "between 0 and 1"),
+        (
+            {"keyframes": [Keyframe(1, {"jawOpen": 0.2}), Keyframe(1.01, {"jawOpen": 0.6})]},
+            "1.01 s sets jawOpen to 0.6, where it is also set to 0.2",
+        ),
+        ({"keyframes": [Keyframe(1, {"jawOpen": 0.999})], "locks": [Lock("lips", 0, 2)]}, "is locked at"),
+        ({"keyframes": [Keyframe(0.1, {"jawOpen": 0.999})], "keep": (0.1, 0)}, "is locked at"),
+        ({"locks": [Lock("lips", 1, 3.5)]}, "A lock at 3.5 s lies outside"),
+        ({"locks": [Lock("lips", 2, 1)]}, "before it starts"),
+        ({"locks": [Lock("lip", 1, 2)]}, "is lips meant"),
+        ({"keep": (0.6, 0.5)}, "nothing is left to regenerate"),
+        ({"keep": (1.5, 0.0)}, "from 0 to 1, not 1.5"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_edited_is_refused_in_a_sentence(motion, chosen, sentence):
+    with pytest.raises(TalkerError, match=sentence):
+        plan_edit(motion, **chosen)
+
+
+def test_a_keyframe_may_repeat_what_is_kept(motion):
+    value = float(motion.coefficients[30, JAW])
+    assert plan_edit(motion, [Keyframe(1.0, {"jawOpen": value})] * 2, [Lock("lips", 0, 2)]).given[30, JAW] == np.float32(value)
+
+
+def test_an_edit_is_cut_into_windows_as_a_condition_is():
+    edit = Edit(torch.arange(12.0).view(1, 12, 1), torch.ones(1, 12, 1))
+    assert edit.slice(3, 6).given.flatten().tolist() == [3, 4, 5]
+    cut = edit.windows([0, 8], 4)
+    # Two windows of three takes each, window-major.
+    applied = cut.apply(torch.zeros(6, 4, 1))[..., 0]
+    assert applied.tolist() == [[0, 1, 2, 3]] * 3 + [[8, 9, 10, 11]] * 3
+    of_takes = Edit(torch.tensor([1.0, 2.0]).view(2, 1, 1).expand(2, 12, 1), torch.ones(2, 12, 1)).windows([0, 8], 4)
+    assert of_takes.apply(torch.zeros(4, 4, 1))[:, 0, 0].tolist() == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_given_motion_comes_back_exactly_from_every_sampler_and_through_windows(name):
+    torch.manual_seed(0)
+    model = DiffusionTalker(DiffusionTalkerConfig([], audio_dim=6, voice_dim=4, hidden_dim=8)).eval()
+    torch.nn.init.normal_(model.head.weight)
+    given, mask = torch.randn(1, 70, 55), (torch.rand(1, 70, 55) < 0.3).float()
+    edit, condition = Edit(given, mask), model.condition(torch.randn(70, 6))
+    inside = windowed(lambda x, step, condition: condition[1].apply(model(x, step, condition[0])), 30, 10)
+    both = type("Both", (tuple,), {"windows": lambda self, starts, length: tuple(p.windows(starts, length) for p in self)})
+    with torch.inference_mode():
+        for denoiser, conditions in ((edited(windowed(model, 30, 10), edit), condition), (inside, both((condition, edit)))):
+            takes = SAMPLERS[name](denoiser, (2, 70, 55), model.schedule, conditions, 5)
+            assert torch.allclose(takes[:, mask[0] == 1], given[:, mask[0] == 1].expand(2, -1), atol=1e-6)
+            assert not torch.allclose(takes[0], takes[1])
+
+
+@pytest.fixture(scope="module")
+def talker() -> Talker:
+    return Talker.from_pretrained("diffusiontalker")
+
+
+@pytest.fixture(scope="module")
+def speech(example_clip):
+    return load_speech(example_clip)
+
+
+def test_an_edited_take_is_exact_where_it_is_kept_and_new_elsewhere(talker, speech):
+    before = talker.speak(speech, takes=1, seed=0).motions[0]
+    edit = plan_edit(before, [Keyframe(2.0, {"jawOpen": 0.7, "yaw": 0.2})], [Lock("upper_face", 0.5, 1.5)], (0.1, 0.1))
+    takes = talker.speak(speech, takes=2, seed=1, edit=edit)
+    values = np.concatenate([takes.coefficients, takes.head], axis=-1)
+    exact = edit.mask == 1
+    assert np.array_equal(values[:, exact], np.broadcast_to(edit.given[exact], (2, exact.sum())))
+    assert values[0, 60, JAW] == np.float32(0.7) and values[1, 60, YAW] == np.float32(0.2)
+    original = np.concatenate([before.coefficients, before.head], axis=1)
+    assert np.array_equal(values[0, 15:46][:, [BROW]], original[15:46, [BROW]])
+    free = edit.mask == 0
+    assert np.abs(values[0] - original)[free].mean() > 0.01
+
+
+def test_nothing_jumps_beside_keyframes_and_kept_ranges(talker, speech):
+    """The first difference where given motion fades is within what the same take has elsewhere."""
+    before = talker.speak(speech, takes=1, seed=0).motions[0]
+    times = np.arange(0.6, before.seconds - 0.3, 1.2)
+    values = dict(zip(("jawOpen", "mouthSmileLeft", "mouthPucker"), (0.4, 0.3, 0.3)))
+    edit = plan_edit(before, [Keyframe(float(time), values) for time in times])
+    takes = talker.speak(speech, takes=4, seed=1, edit=edit).coefficients
+    for name in values:
+        channel = CHANNELS.index(name)
+        steps = np.abs(np.diff(takes[:, :, channel], axis=1))
+        at = np.rint(times * 30).astype(int)
+        beside = steps[:, np.concatenate([at - 1, at])]
+        fading = np.zeros(steps.shape[1], dtype=bool)
+        for frame in at:
+            fading[frame - round(EASES[channel] * 30) : frame + round(EASES[channel] * 30)] = True
+        assert beside.max() < np.percentile(steps[:, ~fading], 95)
+        assert steps[:, fading].max() < steps[:, ~fading].max()
+    edit = plan_edit(before, locks=[Lock("all", 0, 1), Lock("all", 2, 2.5)])
+    steps = np.abs(np.diff(talker.speak(speech, takes=4, seed=1, edit=edit).coefficients, axis=1)).mean(axis=(0, 2))
+    borders = [30, 59, 75]  # from the last frame that is kept to the next one, or the other way round
+    assert steps[borders].max() < np.percentile(np.delete(steps, borders), 95)
+
+
+def test_long_speech_is_edited_across_its_windows(talker, speech):
+    long = speech_from_array(np.resize(speech.samples, SAMPLE_RATE * 14), SAMPLE_RATE, "long")
+    edit = plan_edit(still(long.frames()), [Keyframe(time, {"jawOpen": 0.5}) for time in (1.0, 6.0, 13.9)])
+    takes = talker.speak(long, takes=1, edit=edit)
+    assert takes.coefficients[0, [30, 180, 417], JAW].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_a_head_that_stays_still_and_another_sampler(talker, speech):
+    takes = talker.speak(speech, takes=1, head=False)
+    assert np.array_equal(takes.coefficients, talker.speak(speech, takes=1).coefficients) and not takes.head.any()
+    assert not np.array_equal(takes.coefficients, talker.speak(speech, takes=1, sampler="dpm-solver++").coefficients)
+
+
+def test_wrong_edits_and_samplers_are_one_sentence(talker, speech):
+    with pytest.raises(TalkerError, match="lasts 1.00 s .* but its speech"):
+        talker.speak(speech, edit=plan_edit(still(30), [Keyframe(0.5, {"jawOpen": 0.5})]))
+    with pytest.raises(TalkerError, match="no sampler euler"):
+        talker.speak(speech, sampler="euler")
