@@ -152,9 +152,13 @@ class FeatureCache:
         index = {name: row for row, name in enumerate(names)}
         self.rows = np.array([index.get(speaker, -1) for speaker in self.speakers], dtype=np.int64)
 
-    def statistics(self) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        """((mean, std) of the motion's channels, (mean, std) of the features' dimensions)."""
+    def motion_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, std) of the motion's channels."""
         motion = self.motion.numpy().astype(np.float64)
+        return motion.mean(axis=0), motion.std(axis=0)
+
+    def audio_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, std) of the features' dimensions."""
         total, squares = np.zeros(self.frames.shape[1]), np.zeros(self.frames.shape[1])
         for start in range(0, len(self.frames), 65536):
             part = self.frames[start : start + 65536].double().numpy()
@@ -162,7 +166,7 @@ class FeatureCache:
             squares += (part**2).sum(axis=0)
         mean = total / len(self.frames)
         std = np.sqrt(np.maximum(squares / len(self.frames) - mean**2, 0))
-        return (motion.mean(axis=0), motion.std(axis=0)), (mean, std)
+        return mean, std
 
     def batch(
         self,
@@ -171,6 +175,7 @@ class FeatureCache:
         size: int,
         crop: tuple[int, int],
         channels: int | None = None,
+        noise_channels: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> Batch:
@@ -180,6 +185,7 @@ class FeatureCache:
         of processes trains on the same global batch, and a resumed run on the same batches. The
         crop's length is drawn from crop (both ends included) once a batch; utterances are drawn by
         their length; shorter ones are padded by their last frame with weight 0.
+        channels : the motion's first so many; noise_channels : of the noise, as many unless given
         """
         if size % world:
             raise TalkerError(f"A batch of {size} cannot be shared by {world} processes; make batch_size a multiple.")
@@ -192,7 +198,7 @@ class FeatureCache:
         uniform = torch.from_numpy(rng.random(size))
         channels = self.motion.shape[1] if channels is None else channels
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        noise = torch.randn(size, length, channels, generator=generator)
+        noise = torch.randn(size, length, noise_channels or channels, generator=generator)
 
         valid = torch.from_numpy(np.arange(length)[None] < used[:, None]).float()
         weight, pair_weight = valid / valid.mean(), valid[:, 1:] / valid[:, 1:].mean()

@@ -41,6 +41,8 @@ class Recipe:
     language_minutes : speech of each of training.languages' languages that teaches the speech encoder
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
+    rig              : face whose vertices a model of vertices moves: a look, or the path of a file; "" is the first look
+    drop_audio       : share of the crops that 3DiFACE hears no speech with
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
     """
 
@@ -81,6 +83,8 @@ class Recipe:
     best_by: tuple[str, ...] = ("total",)
     stages: tuple[int, ...] = ()
     lip_noise: float = 1.0
+    rig: str = ""
+    drop_audio: float = 0.1
 
     def __post_init__(self):
         if bool(self.steps) == bool(self.epochs):

@@ -29,17 +29,20 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from render.rigs.load import find_rig
 from talker.atomic import whole_file
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
+from talker.models.three_diface import ThreeDiFace
 from talker.motion import ARKIT_NAMES, HEAD_NAMES
 from talker.schedules import SCHEDULES
 from training.dataset import FeatureCache
 from training.features import feature_caches
 from training.losses import DiffusionObjective
 from training.recipe import Recipe, load_recipe, parse_settings
+from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_statistics
 
 STATE_FILE = "state.safetensors"
 LOG_FILE = "log.jsonl"
@@ -52,6 +55,7 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     torch.manual_seed(recipe.seed)
     names = sorted(set(train.speakers)) if recipe.identity else []
     model_class = DENOISERS[recipe.model]
+    rig = find_rig(recipe.rig or None)[0] if model_class.vertices else None
     of_recipe = {f.name for f in dataclasses.fields(model_class.config_class)} & {f.name for f in dataclasses.fields(recipe)}
     model = model_class(
         model_class.config_class(
@@ -59,16 +63,28 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
             audio_dim=train.frames.shape[1],
             voice_dim=train.voices.shape[1],
             alpha_bars=SCHEDULES[recipe.schedule](recipe.diffusion_steps).alpha_bars.tolist(),
+            **(face_config(rig) | {"identity_dim": recipe.hidden_dim} if rig else {}),
             channels=[*ARKIT_NAMES, *HEAD_NAMES] if recipe.head else list(ARKIT_NAMES),
             **{name: getattr(recipe, name) for name in of_recipe},
         )
     )
     train.set_library(names)
-    (mean, std), audio = train.statistics()
-    model.set_statistics((mean[: model.channels], std[: model.channels]), audio)
+    if rig:
+        set_face(model, rig)
+        motion = vertex_statistics(model, train.motion)
+    else:
+        motion = tuple(values[: model.channels] for values in train.motion_statistics())
+    model.set_statistics(motion, train.audio_statistics())
     if model.library is not None and recipe.voice_statistics:
         model.library.set_voice_statistics(train.voices.numpy(), train.rows[train.owner])
     return model
+
+
+def objective_of(model: MotionModel, recipe: Recipe, train: FeatureCache) -> nn.Module:
+    """What a model is trained with from data: a module from a Batch to a dict of losses with "total"."""
+    if isinstance(model, ThreeDiFace):
+        return ThreeDiFaceObjective(model, recipe.loss_weights, recipe.drop_audio, train.motion.shape[1] == model.channels)
+    return DiffusionObjective(model, recipe.loss_weights)
 
 
 def average_weights(average: list[torch.Tensor], current: list[torch.Tensor], decay: float, step: int) -> None:
@@ -97,6 +113,7 @@ class Trainer:
         self.recipe, self.caches, self.folder, self.progress = recipe, caches, Path(folder), progress
         self.accelerator = accelerator or make_accelerator(recipe)
         self.model = objective.model
+        self.noise_channels = getattr(objective, "noise_channels", self.model.channels)
         self.total = self.prepare_data()
         objective.to(self.accelerator.device)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
@@ -128,6 +145,7 @@ class Trainer:
                 self.recipe.batch_size,
                 self.recipe.crop_frames,
                 self.model.channels,
+                self.noise_channels,
                 self.accelerator.process_index,
                 self.accelerator.num_processes,
             )
@@ -417,7 +435,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train a model from data."""
     recipe, accelerator, caches = prepare(args)
-    objective = DiffusionObjective(build_model(recipe, caches["train"]), recipe.loss_weights)
+    objective = objective_of(build_model(recipe, caches["train"]), recipe, caches["train"])
     Trainer(recipe, objective, caches, args.out, accelerator).fit()
     if accelerator.is_main_process:
         print(f"The model is in {Path(args.out) / CHECKPOINT_FOLDER}.")

@@ -143,12 +143,14 @@ class MotionModel(nn.Module):
     guidances : conditions that were dropped in training, so that their guidance can be scaled (talker.guidance)
     default_guidance : their scales where none are asked for
     vertices  : whether the model makes vertices, of which coefficients are fitted
+    windows   : whether long utterances are denoised in windows (talker.windows); else as a whole
     """
 
     config_class: ClassVar[type[MotionConfig]]
     guidances: ClassVar[tuple[str, ...]] = ()
     default_guidance: ClassVar[Mapping[str, float]] = {}
     vertices: ClassVar[bool] = False
+    windows: ClassVar[bool] = True
 
     def __init__(self, config: MotionConfig):
         super().__init__()
@@ -241,7 +243,8 @@ class MotionModel(nn.Module):
         unknown = sorted(set(guidance or {}) - set(self.guidances))
         if unknown:
             raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
-        denoiser = edited(windowed(guided(self, guidance or {})), edit)
+        denoiser = guided(self, guidance or {})
+        denoiser = edited(windowed(denoiser) if self.windows else denoiser, edit)
         return sampler(denoiser, tuple(noise.shape), self.schedule, condition, steps, noise=noise, callback=callback, **options)
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:

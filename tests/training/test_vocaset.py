@@ -1,16 +1,14 @@
-"""VOCASET's published layout, and the fit of ARKit's shapes to its vertices."""
+"""VOCASET's published layout, and faces of its topology beside a rig."""
 
 import os
 import pickle
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
 
 from render.rig import default_rig
 from talker.errors import TalkerError
-from talker.motion import ARKIT_INDEX
-from training.blendshape_fit import face_vertices, fit_coefficients, lip_vertices
+from training.scanned_faces import face_vertices, lip_vertices
 from training.vocaset import Vocaset, write_vocaset
 
 SUBJECT, TEST_SUBJECT = "FaceTalk_170728_03272_TA", "FaceTalk_170809_00138_TA"
@@ -112,30 +110,6 @@ def test_files_that_do_not_fit_together_get_a_sentence(published):
     (folder / "data_verts.npy").unlink()
     with pytest.raises(TalkerError, match="data_verts.npy cannot be read"):
         Vocaset(folder)
-
-
-def test_a_fit_finds_the_coefficients_that_moved_the_face(rng):
-    """All but the pairs of shapes that skin cannot tell apart, on a face without correctives."""
-    rig = default_rig()
-    names = ("jawOpen", "mouthPucker", "mouthSmileLeft", "browInnerUp", "cheekPuff", "mouthRollLower")
-    truth = np.zeros((3, 52), np.float32)
-    truth[:, [ARKIT_INDEX[name] for name in names]] = rng.uniform(0.1, 0.9, size=(3, len(names)))
-    displacements = np.einsum("tk,kvc->tvc", truth, rig.deltas)
-    assert np.allclose(fit_coefficients(displacements, rig.deltas), truth, atol=1e-4)
-
-
-def test_a_fit_is_the_one_of_the_whole_problem_and_stays_in_bounds(rng):
-    deltas = rng.normal(size=(52, 40, 3)) * 0.01
-    deltas[51] = 0  # a shape that the face lacks
-    displacements = rng.normal(size=(2, 40, 3)) * 0.02
-    found = fit_coefficients(displacements, deltas)
-    matrix = deltas[:51].reshape(51, -1).T
-    for row, target in zip(found, displacements):
-        whole = lsq_linear(matrix, target.ravel(), bounds=(0, 1), method="trf", tol=1e-12)
-        assert np.allclose(row[:51], whole.x, atol=1e-3)
-    assert found.min() == 0 and found.max() <= 1 and (found[:, 51] == 0).all()
-    with pytest.raises(TalkerError, match="41 vertices and the shapes have 40"):
-        fit_coefficients(np.zeros((1, 41, 3)), deltas)
 
 
 def test_a_face_of_its_own_moves_as_the_rigs_shapes_do(rng):

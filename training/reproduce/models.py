@@ -15,11 +15,10 @@ from talker.atomic import whole_file
 from talker.pipeline import checkpoint_folder
 from training.distillation import DistillationObjective, make_student
 from training.features import feature_caches
-from training.losses import DiffusionObjective
 from training.recipe import load_recipe
 from training.reproduce.runs import Run, side_by_side, train
 from training.reproduce.setup import Budget, Setup, digest
-from training.trainer import Trainer, build_model, make_accelerator
+from training.trainer import Trainer, build_model, make_accelerator, objective_of
 
 TEACHER_STEPS = 32
 
@@ -78,7 +77,7 @@ def step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
             objective = (
                 DistillationObjective(make_student(model), model, recipe.loss_weights)
                 if run.teacher
-                else DiffusionObjective(model, recipe.loss_weights)
+                else objective_of(model, recipe, caches["train"])
             )
             trainers.append(
                 Trainer(recipe, objective, caches, Path(folder) / str(number), make_accelerator(recipe), progress=False)

@@ -12,15 +12,16 @@ from tqdm import tqdm
 from render.rig import Rig
 from render.rigs.load import find_rig
 from talker.audio import SAMPLE_RATE, Speech
+from talker.blendshape_fit import fit_coefficients
 from talker.motion import ARKIT_NAMES, FPS, LIP_REGION
 from training import metrics
-from training.blendshape_fit import face_vertices, fit_coefficients, lip_vertices
 from training.loudness_jaw import loudness_jaw
 from training.reproduce.measurement import inference_times, load_talker, machine
 from training.reproduce.report import Column, format_table, write_report
 from training.reproduce.runs import train
 from training.reproduce.setup import Setup, digest
 from training.reproduce.table_2 import NAMES, rows_of
+from training.scanned_faces import face_vertices, lip_vertices
 from training.vocaset import FPS as SCAN_FPS
 from training.vocaset import Vocaset, write_vocaset
 

@@ -1,0 +1,176 @@
+"""3DiFACE (Thambiraja et al., WACV 2025, arXiv 2312.00870): convolutions that denoise vertices, and predict x0.
+
+Section 4: displacements of V vertices are mapped to 64 channels by one linear layer (motion encoder), where the
+encoded diffusion step is added. Convolutions halve the frame rate and bring it back; after each, the speech is
+concatenated and goes through one more. A vector of the speaker is added, and one linear layer (motion decoder)
+makes displacements of it. All of it is convolutional, so any length is denoised as a whole, without windows.
+
+The layers are those of the released code: kernels of 2 at a stride of 2 down and up, of 3 elsewhere, SiLU after
+each, twice the channels at half the rate, where the speech of two frames is stacked. Chosen here: sequences
+are padded at their end to what can be halved, and by their first and last frame within convolutions; the
+speaker's vector is the identity library's, found by voice for strangers.
+
+Noise against displacements: every coordinate gets noise of variance 1, so displacements are divided by
+one number for all coordinates, with which the sum of their variances is VARIANCE. Standardising each coordinate
+would leave faces that are plain to see through almost all noise, as thousands of coordinates move together; the released
+code scales its noise to displacements by hand. One number for all keeps the losses what they are in metres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from talker.errors import TalkerError
+from talker.face_vertices import FaceVertices
+from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
+from talker.models.motion_model import Condition, MotionConfig, MotionModel
+from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
+from talker.schedules import linear_schedule
+
+VARIANCE = 64.0
+"""Sum of the variances of all standardised coordinates: that of 64 channels of variance 1."""
+
+
+@dataclass(frozen=True)
+class ThreeDiFaceConfig(MotionConfig):
+    """MotionConfig with the network's sizes and the face that it moves; `channels` are the coefficients that
+    are fitted.
+
+    face, face_vertices, correctives : the rig's name, V, and what talker.face_vertices calls correctives
+    hidden_dim : channels at the full frame rate, and of the speaker's vector
+    layers     : how often the frame rate is halved
+    """
+
+    model_type: ClassVar[str] = "3diface"
+
+    alpha_bars: list[float] = field(default_factory=lambda: linear_schedule(500).alpha_bars.tolist())
+    channels: list[str] = field(default_factory=lambda: list(ARKIT_NAMES))
+    identity_dim: int = 64
+    hidden_dim: int = 64
+    layers: int = 1
+    face: str = "default"
+    face_vertices: int = 5023
+    correctives: list[list[str]] = field(default_factory=list)
+
+
+def convolution(channels_in: int, channels_out: int) -> nn.Sequential:
+    """A convolution over three frames that keeps their number, and SiLU."""
+    return nn.Sequential(
+        nn.Conv1d(channels_in, channels_out, kernel_size=3, padding=1, padding_mode="replicate"), nn.SiLU()
+    )
+
+
+class ThreeDiFace(MotionModel):
+    """Denoiser of vertex displacements with its face, identity library, statistics and noise schedule."""
+
+    config_class = ThreeDiFaceConfig
+    guidances = ("audio",)
+    default_guidance: ClassVar[Mapping[str, float]] = {"audio": 0.5}
+    vertices = True
+    windows = False
+    config: ThreeDiFaceConfig
+
+    def __init__(self, config: ThreeDiFaceConfig):
+        if config.channels != list(ARKIT_NAMES):
+            raise TalkerError("3DiFACE moves vertices and no head; set head: false in its recipe.")
+        if config.identities and config.identity_dim != config.hidden_dim:
+            raise TalkerError(
+                f"3DiFACE adds the speaker's vector to its {config.hidden_dim} channels; make identity_dim as many."
+            )
+        self._channels = 3 * config.face_vertices
+        super().__init__(config)
+        self.face = FaceVertices(config.face, config.face_vertices, config.correctives)
+        width = config.hidden_dim
+        self.motion_encoder = nn.Linear(self.channels, width)
+        self.step_encoder = StepEncoder(width)
+        self.audio_encoder = nn.Linear(config.audio_dim, width)
+        widths = [width * 2**level for level in range(config.layers + 1)]
+        self.first = convolution(2 * width, width)
+        self.down = nn.ModuleList(
+            nn.Sequential(nn.Conv1d(wide, 2 * wide, kernel_size=2, stride=2), nn.SiLU(), convolution(2 * wide, 2 * wide))
+            for wide in widths[:-1]
+        )
+        self.down_condition = nn.ModuleList(convolution(2 * wide, wide) for wide in widths[1:])
+        self.up = nn.ModuleList(
+            nn.Sequential(nn.ConvTranspose1d(2 * wide, wide, kernel_size=2, stride=2), nn.SiLU(), convolution(wide, wide))
+            for wide in widths[-2::-1]
+        )
+        self.up_condition = nn.ModuleList(convolution(2 * wide, wide) for wide in widths[-2::-1])
+        self.motion_decoder = nn.Linear(width, self.channels)
+        nn.init.zeros_(self.motion_decoder.weight)
+        nn.init.zeros_(self.motion_decoder.bias)
+
+    @property
+    def channels(self) -> int:
+        """C, three coordinates of each vertex."""
+        return self._channels
+
+    def forward(self, x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """Predict x0. x : (B, T, 3 V) standardised and noisy; step : (B,) long, 1..N -> (B, T, 3 V)."""
+        return self.motion_decoder(self.hidden(self.motion_encoder(x), step, condition))
+
+    def hidden(self, encoded: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
+        """All between the motion encoder and the motion decoder: (B, T, hidden_dim) -> (B, T, hidden_dim)."""
+        batch, frames, _ = encoded.shape
+        condition = condition.repeat(batch)
+        audio = self.audio_encoder(self.standardised_audio(condition.audio, frames))
+        if condition.without_audio is not None:
+            # What stands for no speech is zero (section 3).
+            audio = audio.masked_fill(condition.without_audio[:, None, None], 0.0)
+        encoded = F.silu(encoded) + self.step_encoder(step.to(encoded.dtype) * (TIME_SCALE / self.schedule.steps))[:, None]
+        multiple = 2**self.config.layers
+        hidden, audio = (
+            F.pad(part.transpose(1, 2), (0, -frames % multiple), mode="replicate") for part in (encoded, audio)
+        )
+        hidden = self.first(torch.cat([hidden, audio], dim=1))
+        speech = [audio]
+        for down, combine in zip(self.down, self.down_condition):
+            speech.append(torch.cat([speech[-1][..., 0::2], speech[-1][..., 1::2]], dim=1))
+            hidden = combine(torch.cat([down(hidden), speech[-1]], dim=1))
+        for up, combine, heard in zip(self.up, self.up_condition, speech[-2::-1]):
+            hidden = combine(torch.cat([up(hidden), heard], dim=1))
+        hidden = hidden.transpose(1, 2)[:, :frames]
+        return hidden if condition.identity is None else hidden + condition.identity[:, None]
+
+    def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
+        """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw."""
+        reach = self.face.targets[: len(ARKIT_NAMES)].norm(dim=-1)
+        total = reach.sum(dim=0)
+        share = torch.where(total > 0, reach[torch.from_numpy(LIP_REGION)].sum(dim=0) / total.clamp_min(1e-12), 0.0)
+        return noise * (1 + share * (self.config.lip_noise - 1)).repeat_interleave(3)
+
+    def standardise(self, motion: torch.Tensor) -> torch.Tensor:
+        """Coefficients (..., 52), with the head's angles behind them or not, through the rig, or displacements
+        (..., 3 V) in metres, to standardised displacements (..., 3 V)."""
+        if motion.shape[-1] in (len(ARKIT_NAMES), len(ARKIT_NAMES) + len(HEAD_NAMES)):  # neither is three times anything
+            motion = self.face.displacements(motion[..., : len(ARKIT_NAMES)])
+        self.face.check(motion.shape[-1] // 3)
+        return super().standardise(motion)
+
+    def to_vertices(self, x0: torch.Tensor) -> torch.Tensor:
+        """Standardised (..., T, 3 V) to displacements (..., T, V, 3) in metres from the resting face."""
+        return (x0 * self.motion_std + self.motion_mean).unflatten(-1, (-1, 3))
+
+    def to_motion(self, x0: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Standardised (..., T, 3 V) to the coefficients (..., T, 52) whose vertices come nearest, and no head (zeros)."""
+        coefficients = self.face.coefficients(self.to_vertices(x0).flatten(-2))
+        return coefficients, coefficients.new_zeros(*coefficients.shape[:-1], 3)
+
+    def set_statistics(self, motion: tuple[np.ndarray, float], audio: tuple[np.ndarray, np.ndarray]) -> None:
+        """Fix the statistics of the training data.
+
+        motion : mean displacements (3 V,) and the sum of all coordinates' variances, in square metres;
+        audio  : (mean, std) per dimension of the speech features (D,)
+        """
+        mean, variance = motion
+        self.motion_mean.copy_(torch.from_numpy(np.asarray(mean)))
+        self.motion_std.fill_(max(float(variance) / VARIANCE, 1e-12) ** 0.5)
+        self.audio_mean.copy_(torch.from_numpy(np.asarray(audio[0])))
+        self.audio_std.copy_(torch.from_numpy(np.maximum(audio[1], 1e-3)))

@@ -1,0 +1,128 @@
+"""3DiFACE: convolutions over frames, speech by concatenation, the speaker's vector, and vertices as coefficients."""
+
+import numpy as np
+import pytest
+import torch
+
+from talker.errors import TalkerError
+from talker.models.three_diface import VARIANCE, ThreeDiFace, ThreeDiFaceConfig
+from talker.motion import ARKIT_INDEX
+from talker.samplers import ddim
+from talker.schedules import cosine_schedule
+
+VERTICES = 7
+
+
+def make_model(layers=1, identities=("a", "b"), **changes):
+    """A small one with random weights in the motion decoder too, which starts at zero."""
+    torch.manual_seed(0)
+    config = ThreeDiFaceConfig(
+        identities=list(identities), audio_dim=5, voice_dim=4, alpha_bars=cosine_schedule(20).alpha_bars.tolist(),
+        hidden_dim=8, identity_dim=8, layers=layers, face="seven", face_vertices=VERTICES, correctives=[["jawOpen"]],
+        **changes,
+    )  # fmt: skip
+    model = ThreeDiFace(config).eval()
+    torch.nn.init.normal_(model.motion_decoder.weight, std=0.3)
+    model.face.targets.normal_(std=0.01)
+    return model
+
+
+@pytest.fixture
+def model():
+    return make_model()
+
+
+def predict(model, x, audio, step=3, identity="a"):
+    with torch.inference_mode():
+        return model(x, torch.full((len(x),), step), model.condition(audio, identity if model.library else None))
+
+
+@pytest.mark.parametrize("layers, reach", [(1, (24, 39)), (2, (10, 53))])
+def test_a_frame_of_noise_reaches_as_far_as_the_convolutions(layers, reach):
+    """By hand for one halving, of frame 32: a kernel of 3 makes it 31 to 33, at half the rate 15 and 16, two kernels of 3
+    there 13 to 18, at the full rate 26 to 37, and the last two kernels of 3 24 to 39."""
+    model = make_model(layers).double()
+    audio, x = torch.randn(64, 5), torch.randn(1, 64, 3 * VERTICES).double()
+    changed = x.clone()
+    changed[:, 32] += 1
+    moved = (predict(model, x, audio) - predict(model, changed, audio)).abs().amax(dim=(0, 2))
+    assert moved.nonzero().flatten().tolist() == list(range(reach[0], reach[1] + 1))
+
+
+def test_any_length_is_denoised_as_a_whole(model):
+    for frames in (1, 2, 7, 30, 61):
+        assert predict(model, torch.randn(2, frames, 21), torch.randn(frames, 5)).shape == (2, frames, 21)
+    # Longer than a window of the other models: nothing is cut, so the middle is the same as without the ends.
+    x, audio = torch.randn(1, 400, 21), torch.randn(400, 5)
+    whole = predict(model, x, audio)
+    part = predict(model, x[:, 100:300], audio[100:300])
+    assert torch.allclose(whole[:, 110:290], part[:, 10:190], atol=1e-5)
+
+
+def test_takes_speech_and_speakers_do_not_mix(model):
+    x, audio = torch.randn(2, 30, 21), torch.randn(30, 5)
+    both = predict(model, x, audio)
+    assert torch.allclose(both[1:], predict(model, x[1:], audio), atol=1e-6)
+    # The speaker's vector is added before one linear layer: speakers differ by the same in every frame.
+    apart = both - predict(model, x, audio, identity="b")
+    of_hand = (model.library.embedding("a") - model.library.embedding("b")) @ model.motion_decoder.weight.T
+    assert torch.allclose(apart, of_hand.expand_as(apart), atol=1e-5)
+
+
+def test_without_speech_only_the_speech_is_gone(model):
+    x, step = torch.randn(2, 30, 21), torch.tensor([3, 3])
+    first, second = (model.condition(torch.randn(30, 5), "a") for _ in range(2))
+    with torch.inference_mode():
+        gone = model(x, step, first.without(audio=True))
+        assert torch.equal(gone, model(x, step, second.without(audio=True)))
+        assert not torch.allclose(gone, model(x, step, first))
+        half = model(x, step, first.repeat(2).without(audio=torch.tensor([True, False])))
+        assert torch.allclose(half[0], gone[0]) and torch.allclose(half[1], model(x, step, first)[1])
+
+
+def test_the_same_takes_whatever_their_number_and_no_windows(model, monkeypatch):
+    """sample goes past talker.windows, whose cross-fades a convolution does not need."""
+    monkeypatch.setattr("talker.models.motion_model.windowed", None)
+    condition, noise = model.condition(torch.randn(340, 5), "b"), torch.randn(2, 340, 21)
+    with torch.inference_mode():
+        takes = model.sample(ddim, condition, noise, steps=4)
+        assert torch.allclose(takes[:1], model.sample(ddim, condition, noise[:1], steps=4), atol=1e-5)
+
+
+def test_coefficients_become_vertices_and_vertices_coefficients(model):
+    coefficients = torch.zeros(4, 52)
+    coefficients[:, ARKIT_INDEX["jawOpen"]] = torch.tensor([0.0, 0.25, 0.5, 1.0])
+    mean = np.linspace(-0.01, 0.01, 21)
+    model.set_statistics((mean, 0.02), (np.zeros(5), np.ones(5)))
+    vertices = model.to_vertices(model.standardise(coefficients))
+    jaw, half = model.face.targets[ARKIT_INDEX["jawOpen"]], model.face.targets[52]
+    assert vertices.shape == (4, VERTICES, 3)
+    assert torch.allclose(vertices[1], 0.25 * jaw + 0.75 * half, atol=1e-7)
+    # One scale for all coordinates: the sum of their variances is VARIANCE.
+    assert torch.allclose(model.motion_std, torch.full((21,), (0.02 / VARIANCE) ** 0.5))
+    # The head's angles say nothing about vertices, and vertices in metres are taken as they are.
+    assert torch.equal(model.standardise(torch.cat([coefficients, torch.ones(4, 3)], dim=1)), model.standardise(coefficients))
+    assert torch.allclose(model.standardise(vertices.flatten(1)), model.standardise(coefficients), atol=1e-5)
+    # Seven vertices cannot tell 52 shapes apart, but what is found moves them as far.
+    found, head = model.to_motion(model.standardise(coefficients)[None])
+    assert found.shape == (1, 4, 52) and not head.any() and head.shape == (1, 4, 3)
+    assert torch.allclose(model.face.displacements(found[0]), vertices.flatten(1), atol=2e-4)
+    with pytest.raises(TalkerError, match="8 vertices and the model's face “seven” 7"):
+        model.standardise(torch.zeros(2, 24))
+
+
+def test_less_noise_to_start_from_where_lips_and_jaw_move():
+    model = make_model(lip_noise=0.4)
+    model.face.targets.zero_()
+    model.face.targets[ARKIT_INDEX["jawOpen"], 0] = 0.01
+    model.face.targets[ARKIT_INDEX["browInnerUp"], 1] = 0.01
+    model.face.targets[[ARKIT_INDEX["mouthPucker"], ARKIT_INDEX["cheekPuff"]], 2] = 0.01
+    scaled = model.start_noise(torch.ones(1, 1, 21))[0, 0].view(VERTICES, 3)[:, 0]
+    assert scaled[:4].tolist() == pytest.approx([0.4, 1.0, 0.7, 1.0])
+
+
+def test_settings_that_do_not_fit_get_a_sentence():
+    with pytest.raises(TalkerError, match="no head"):
+        make_model(channels=[*ARKIT_INDEX, "yaw", "pitch", "roll"])
+    with pytest.raises(TalkerError, match="8 channels"):
+        ThreeDiFace(ThreeDiFaceConfig(["a"], 5, 4, identity_dim=32, hidden_dim=8))
