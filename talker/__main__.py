@@ -30,17 +30,38 @@ def speak(args: argparse.Namespace) -> None:
         print(f"talker: {rig_report.summary()}", file=sys.stderr)
 
     from render.export import write_outputs
+    from talker.guidance import parse_guidance
 
+    edit = _edit(args, speech.frames())
+    guidance = parse_guidance(args.guidance) if args.guidance else None
     talker = _talker(args)
     with _progress(args.quiet) as show:
         takes = talker.speak(
-            speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps,
-            guidance=args.guidance, callback=show,
+            speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps, guidance=guidance,
+            callback=show, head=not args.no_head, edit=edit, sampler=args.sampler,
         )  # fmt: skip
         outputs = write_outputs(
             takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report, pictures=pictures
         )
     print(Path(outputs.report_json).read_text())
+
+
+def _edit(args: argparse.Namespace, frames: int):
+    """The edit that the arguments describe, or None."""
+    from talker.edit_file import read_edit
+    from talker.editing import plan_edit, still
+    from talker.formats import read_motion
+
+    keep = (args.keep_first, args.keep_last)
+    if not args.keyframes and not any(keep):
+        if args.motion:
+            raise TalkerError("Say what to keep of the motion to edit: --keep-first, --keep-last, or locks in a --keyframes file.")
+        return None
+    keyframes, locks = read_edit(args.keyframes) if args.keyframes else ([], [])
+    if not args.motion and (locks or any(keep)):
+        raise TalkerError("There is no motion to keep; name the takes.npz, .csv or .json that is edited with --motion.")
+    motion = read_motion(args.motion, args.take) if args.motion else still(frames)
+    return plan_edit(motion, keyframes, locks, keep)
 
 
 def identities(args: argparse.Namespace) -> None:
@@ -161,7 +182,21 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
     add.add_argument("--steps", type=_count, help="denoising steps, 1 to the model's own (default: all of them)")
-    add.add_argument("--guidance", type=float, help="guidance strength, for models trained with it")
+    add.add_argument(
+        "--guidance", metavar="1.15|audio=1.15,style=3",
+        help="how closely takes follow the speech, or speech and style, for models trained with it; less is more diverse",
+    )  # fmt: skip
+    add.add_argument("--sampler", metavar="NAME", help="ddim, ancestral or dpm-solver++ (default: the checkpoint's)")
+    add.add_argument("--no-head", action="store_true", help="the head stays still")
+    add.add_argument(
+        "--keyframes", metavar="FILE", help="values at given times, and what is locked: JSON or CSV, see docs/editing.md"
+    )
+    add.add_argument("--motion", metavar="FILE", help="motion of this speech to edit: takes.npz, Live Link Face .csv, BEAT .json")
+    add.add_argument("--take", type=_count, default=1, help="which take of --motion's takes.npz (default 1)")
+    for end in ("first", "last"):
+        add.add_argument(
+            f"--keep-{end}", type=float, default=0.0, metavar="SHARE", help=f"keep the {end} part of --motion, as 0.1 for a tenth"
+        )
     add.add_argument(
         "--rig", metavar="LOOK|PATH",
         help="face: lena, kofi or mei, or a GLB with ARKit shapes, an OBJ folder or zip, FLAME's .pkl (default: lena)",

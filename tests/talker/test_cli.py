@@ -99,6 +99,17 @@ def test_a_picked_identity_speaks_and_the_ranking_stays(spoken, example_clip, tm
     assert takes.identity.name == other and takes.identity.ranking == matched.ranking and takes.steps == 2
 
 
+def test_a_take_is_edited_and_the_head_stays_still(spoken, example_clip, tmp_path):
+    arguments = ["speak", str(example_clip), "--takes", "1", "--no-video", "--quiet", "--out", str(tmp_path)]
+    edit = ["--motion", str(spoken / "takes.npz"), "--take", "2", "--keep-first", "0.25", "--keep-last", "0.1"]
+    assert main([*arguments, *edit, "--keyframes", keyframe_file(tmp_path, 2.0, "mouthPucker"), "--no-head", "--seed", "9"]) == 0
+    before, after = load_takes(spoken / "takes.npz").coefficients[1], load_takes(tmp_path / "takes.npz").coefficients[0]
+    kept = np.r_[0 : round(0.25 * len(before)), len(before) - round(0.1 * len(before)) : len(before)]
+    np.testing.assert_array_equal(after[kept], before[kept])
+    assert after[60, ARKIT_NAMES.index("mouthPucker")] == 0.5
+    assert not np.array_equal(after, before) and not load_takes(tmp_path / "takes.npz").head.any()
+
+
 def test_models_lists_the_embedded_checkpoints(capsys):
     assert main(["models"]) == 0
     lines = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
@@ -152,6 +163,12 @@ def broken_model(folder: Path) -> str:
     return str(folder / "broken")
 
 
+def keyframe_file(folder: Path, time: float, name: str) -> str:
+    path = folder / "keyframes.json"
+    path.write_text(json.dumps({"keyframes": [{"time": time, "coefficients": {name: 0.5}}]}))
+    return str(path)
+
+
 @pytest.mark.parametrize(
     "options, words",
     [
@@ -160,7 +177,14 @@ def broken_model(folder: Path) -> str:
         (lambda folder: ["--model", broken_model(folder)], "broken"),
         (lambda folder: ["--steps", "1000"], "1000"),
         (lambda folder: ["--takes", "1000"], "not 1000"),
-        (lambda folder: ["--guidance", "2"], "guidance"),
+        (lambda folder: ["--guidance", "2"], "trained without guidance by audio"),
+        (lambda folder: ["--guidance", "audio=much"], "is no guidance"),
+        (lambda folder: ["--sampler", "euler"], "choose one of ddim"),
+        (lambda folder: ["--keep-first", "0.1"], "name the takes.npz"),
+        (lambda folder: ["--motion", "takes.npz"], "Say what to keep"),
+        (lambda folder: ["--keyframes", keyframe_file(folder, 99, "jawOpen")], "A keyframe at 99 s lies outside the clip"),
+        (lambda folder: ["--keyframes", keyframe_file(folder, 1, "jawOpne")], "no shape “jawOpne”; is jawOpen meant"),
+        (lambda folder: ["--keyframes", str(folder / "lost.json")], "lost.json cannot be read"),
         (lambda folder: ["--size", "huge"], "give one such as 1280x720"),
         (lambda folder: ["--fps", "24"], "choose one of 25, 30, 60"),
         (lambda folder: ["--view", "spread", "--takes", "1"], "ask for two or more"),
