@@ -18,7 +18,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from talker.samplers import Denoiser
 
 if TYPE_CHECKING:
     from talker.models.motion_model import MotionModel
+    from talker.models.three_diface import ThreeDiFace
 
 CHANNELS: tuple[str, ...] = (*ARKIT_NAMES, *HEAD_NAMES)
 """What can be given: the 52 coefficients, then the head's yaw, pitch and roll in radians."""
@@ -50,6 +51,9 @@ EASES = np.array([SLOW_EASE if name.startswith("brow") or name in HEAD_NAMES els
 
 DAMPING = 0.6
 """Share of its velocity that motion carried on keeps from one frame to the next."""
+
+SHAPES_RTOL = 1e-3
+"""Combinations of shapes that move a face by less than this share of what the largest one does are not told apart."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +93,46 @@ class Edit:
 
     def apply(self, x0: torch.Tensor) -> torch.Tensor:
         """mask · given + (1 - mask) · x0, of x0 (B, T, C), B a multiple of the edit's own number as for a condition."""
-        given, mask = (
-            part if len(part) in (1, len(x0)) else part.repeat_interleave(len(x0) // len(part), dim=0)
-            for part in (self.given, self.mask)
-        )
+        given, mask = self._repeated(len(x0))
         return mask * given + (1 - mask) * x0
 
-    def windows(self, starts: Sequence[int], length: int) -> Edit:
+    def windows(self, starts: Sequence[int], length: int) -> Self:
         """The edit of windows, stacked window-major along the batch; see talker.windows."""
-        parts = (torch.cat([part[:, start : start + length] for start in starts]) for part in (self.given, self.mask))
-        return Edit(*parts)
+        given, mask = (torch.cat([part[:, start : start + length] for start in starts]) for part in (self.given, self.mask))
+        return dataclasses.replace(self, given=given, mask=mask)
 
-    def slice(self, start: int, stop: int) -> Edit:
+    def slice(self, start: int, stop: int) -> Self:
         """The edit of the frames from start to stop (exclusive)."""
-        return Edit(self.given[:, start:stop], self.mask[:, start:stop])
+        return dataclasses.replace(self, given=self.given[:, start:stop], mask=self.mask[:, start:stop])
+
+    def _repeated(self, batch: int) -> list[torch.Tensor]:
+        """(given, mask) for a batch, or broadcasting to it."""
+        return [
+            part if len(part) in (1, batch) else part.repeat_interleave(batch // len(part), dim=0)
+            for part in (self.given, self.mask)
+        ]
+
+
+@dataclass(frozen=True)
+class VertexEdit(Edit):
+    """Given coefficients for a model of vertices: given and mask are (S or 1, T, 52).
+
+    model   : with the face whose shapes they are (talker.face_vertices)
+    inverse : (3 V, 52), from displacements to the coefficients that come nearest by least squares
+    """
+
+    model: ThreeDiFace
+    inverse: torch.Tensor
+
+    def apply(self, x0: torch.Tensor) -> torch.Tensor:
+        """Of standardised displacements (B, T, 3 V), each given coefficient replaced by what it is to be: its shape is
+        added as often as it is missing, and what no shape explains stays. A face of which everything is given is the rig's."""
+        given, mask = self._repeated(len(x0))
+        face = self.model.face
+        displacements = self.model.to_vertices(x0).flatten(-2)
+        changed = displacements + (mask * (given - displacements @ self.inverse)) @ face.targets[: len(ARKIT_NAMES)].flatten(1)
+        whole = mask.amin(dim=-1, keepdim=True)
+        return self.model.standardise(whole * face.displacements(given) + (1 - whole) * changed)
 
 
 def edited(denoiser: Denoiser, edit: Edit | None) -> Denoiser:
@@ -133,9 +163,11 @@ class MotionEdit:
 
     def standardised(self, model: MotionModel) -> Edit:
         """In a model's channels, for all its takes."""
-        given, mask = (
-            torch.from_numpy(part[None, :, : model.channels]).to(model.motion_mean) for part in (self.given, self.mask)
-        )
+        channels = len(model.config.channels)
+        given, mask = (torch.from_numpy(part[None, :, :channels]).to(model.motion_mean) for part in (self.given, self.mask))
+        if model.vertices:
+            shapes = model.face.targets[: len(ARKIT_NAMES)].flatten(1)
+            return VertexEdit(given, mask, model, torch.linalg.pinv(shapes, rtol=SHAPES_RTOL))
         return Edit(model.standardise(given), mask)
 
     def restore(self, coefficients: np.ndarray, head: np.ndarray, has_head: bool = True) -> tuple[np.ndarray, np.ndarray]:

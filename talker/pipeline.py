@@ -224,5 +224,5 @@ class Talker:
             )  # fmt: skip
             coefficients, rotation = (part.float().cpu().numpy() for part in model.to_motion(clean))
         if edit is not None:
-            coefficients, rotation = edit.restore(coefficients, rotation, model.channels > len(ARKIT_NAMES))
+            coefficients, rotation = edit.restore(coefficients, rotation, len(model.config.channels) > len(ARKIT_NAMES))
         return coefficients, rotation if head else np.zeros_like(rotation)

@@ -10,9 +10,11 @@ from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
 from talker.editing import CHANNELS, EASES, REGIONS, Edit, Keyframe, Lock, edited, plan_edit, still
 from talker.errors import TalkerError
 from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
+from talker.models.three_diface import ThreeDiFace, ThreeDiFaceConfig
 from talker.motion import FPS, LIP_REGION, Motion
 from talker.pipeline import Talker
 from talker.samplers import SAMPLERS
+from talker.schedules import cosine_schedule
 from talker.windows import windowed
 
 JAW, BROW, YAW = (CHANNELS.index(name) for name in ("jawOpen", "browInnerUp", "yaw"))
@@ -142,6 +144,48 @@ def test_given_motion_comes_back_exactly_from_every_sampler_and_through_windows(
             takes = SAMPLERS[name](denoiser, (2, 70, 55), model.schedule, conditions, 5)
             assert torch.allclose(takes[:, mask[0] == 1], given[:, mask[0] == 1].expand(2, -1), atol=1e-6)
             assert not torch.allclose(takes[0], takes[1])
+
+
+@pytest.fixture
+def vertex_model() -> ThreeDiFace:
+    """3DiFACE with random weights and a face of 90 vertices, two of whose shapes have a corrective."""
+    torch.manual_seed(0)
+    config = ThreeDiFaceConfig([], audio_dim=5, voice_dim=4, alpha_bars=cosine_schedule(20).alpha_bars.tolist(), hidden_dim=8,
+                               identity_dim=8, face="ninety", face_vertices=90, correctives=[["jawOpen", "mouthPucker"]])  # fmt: skip
+    model = ThreeDiFace(config).eval()
+    torch.nn.init.normal_(model.motion_decoder.weight, std=0.3)
+    model.face.targets.normal_(std=0.01)
+    model.set_statistics((np.zeros(270), 1e-3), (np.zeros(5), np.ones(5)))
+    return model
+
+
+def test_a_model_of_vertices_is_edited_shape_by_shape(vertex_model, motion):
+    edit = plan_edit(motion, [Keyframe(2.0, {"jawOpen": 0.8})], [Lock("lips", 0.5, 1.0), Lock("all", 2.5, 3.0)])
+    inside = edit.standardised(vertex_model)
+    x0 = torch.randn(2, 90, 270)
+    before, after = (vertex_model.to_vertices(x).flatten(-2) for x in (x0, inside.apply(x0)))
+    found, changed = (x @ inside.inverse for x in (before, after))
+    # What is given has its value, what is not stays, and so does what no shape explains.
+    assert torch.allclose(changed[:, 60, JAW], torch.tensor(0.8), atol=1e-4)
+    assert torch.allclose(changed[:, 15:31][..., LIP_REGION], inside.given[:, 15:31][..., LIP_REGION].expand(2, -1, -1), atol=1e-4)
+    free = np.delete(np.arange(52), LIP_REGION)
+    assert torch.allclose(changed[:, :60][..., free], found[:, :60][..., free], atol=1e-4)
+    untouched = edit.mask.max(axis=1) == 0
+    assert untouched.any() and torch.allclose(before[:, untouched], after[:, untouched], atol=1e-6)
+    # A face of which all is given is the rig's own, with its correctives.
+    assert torch.allclose(after[:, 75:], vertex_model.face.displacements(inside.given[:, 75:]).expand(2, -1, -1), atol=1e-6)
+
+
+def test_an_edited_take_of_vertices_has_the_given_coefficients(vertex_model, motion):
+    edit = plan_edit(motion, [Keyframe(2.0, {"jawOpen": 0.8, "yaw": 0.2})], keep=(0.2, 0.1))
+    condition, noise = vertex_model.condition(torch.randn(90, 5), None), torch.randn(1, 90, 270)
+    with torch.inference_mode():
+        takes = vertex_model.sample(SAMPLERS["ddim"], condition, noise, 4, {"audio": 0.5}, edit.standardised(vertex_model))
+        fitted = vertex_model.to_motion(takes)
+    np.testing.assert_allclose(fitted[0][0, :18], motion.coefficients[:18], atol=0.02)
+    coefficients, head = edit.restore(*(part.numpy() for part in fitted), has_head=False)
+    assert np.array_equal(coefficients[0, :18], motion.coefficients[:18]) and coefficients[0, 60, JAW] == np.float32(0.8)
+    assert np.array_equal(head[0, :18], motion.head[:18]) and head[0, 60, 0] == np.float32(0.2) and head[0, 40, 0] == 0
 
 
 @pytest.fixture(scope="module")
