@@ -240,12 +240,16 @@ class MotionModel(nn.Module):
         callback  : called with (steps done, steps in all)
         Raises TalkerError for guidance that the model was not trained for.
         """
-        unknown = sorted(set(guidance or {}) - set(self.guidances))
-        if unknown:
-            raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
+        self.check_guidance(guidance)
         denoiser = guided(self, guidance or {})
         denoiser = edited(windowed(denoiser) if self.windows else denoiser, edit)
         return sampler(denoiser, tuple(noise.shape), self.schedule, condition, steps, noise=noise, callback=callback, **options)
+
+    def check_guidance(self, guidance: Mapping[str, float] | None) -> None:
+        """TalkerError for guidance that the model was not trained for."""
+        unknown = sorted(set(guidance or {}) - set(self.guidances))
+        if unknown:
+            raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:
         """Speech features (B, T, D) to zero mean and unit variance. TalkerError for another T or D."""

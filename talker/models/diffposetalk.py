@@ -1,0 +1,293 @@
+"""DiffPoseTalk (Sun et al., SIGGRAPH 2024, arXiv 2310.00434): a transformer that predicts x0, window after window.
+
+A first token, made of the diffusion step, the speaking style and the face's shape, and one token for every
+frame of motion, the last frames before the window among them, go through a transformer decoder (section 3.2). Its
+cross-attention has the alignment mask: the token of frame t attends to the speech of frame t alone, the first token
+to all of it. Utterances of any length are sampled window after window (section 3.2), each after the end of the one
+before.
+
+Chosen here, where the paper is silent: layers normalise first and positions are learned; the step is encoded by its
+noise level, so that a student on a coarser grid hears the same time for the same noise; frames past the end of the
+speech are masked, so that a short window costs no padding; and a window's motion is shifted onto where the one
+before it ended (`DiffPoseTalk.forward`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talker.errors import TalkerError
+from talker.guidance import guided
+from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
+from talker.models.motion_model import Condition, MotionConfig, MotionModel, edited
+
+if TYPE_CHECKING:
+    from talker.editing import Edit
+
+
+@dataclass(frozen=True)
+class DiffPoseTalkConfig(MotionConfig):
+    """MotionConfig with the paper's sizes (section 4.2); `identities` is empty, styles stand in for them.
+
+    window_frames   : Tw, most frames of a window
+    previous_frames : Tp, frames before it that a window goes on from
+    alignment       : the alignment mask; without it every frame attends to all speech (the ablation of table 1)
+    style_dim       : size of a speaking style; 0 for a model without (the ablation of table 1)
+    shape_dim       : size of the face's shape β for FLAME's motion; 0 without
+    """
+
+    model_type: ClassVar[str] = "diffposetalk"
+
+    hidden_dim: int = 512
+    layers: int = 8
+    heads: int = 8
+    window_frames: int = 100
+    previous_frames: int = 10
+    alignment: bool = True
+    style_dim: int = 128
+    shape_dim: int = 0
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class WindowCondition(Condition):
+    """A Condition whose speech went through the model (`DiffPoseTalk.hear`), for one window of it.
+
+    previous       : (B, Tp, C) standardised motion before the window; None at the beginning of all takes
+    previous_audio : (B, Tp, D) the speech of those frames
+    first          : (B,) bool, True where the window begins a take, and both of these count for nothing
+    valid          : (B, T) bool, False past the end of the speech; None for nowhere
+    shape          : (B, shape_dim) the face's shape
+    """
+
+    previous: Tensor | None = None
+    previous_audio: Tensor | None = None
+    first: Tensor | None = None
+    valid: Tensor | None = None
+    shape: Tensor | None = None
+
+    per_frame: ClassVar[tuple[str, ...]] = ("audio", "valid")
+
+    def window(self, start: int, stop: int, previous: Tensor | None) -> Self:
+        """The condition of frames start to stop, which go on from motion (S, Tp, C)."""
+        if previous is None:
+            return replace(self, audio=self.audio[:, start:stop])
+        before = self.audio[:, start - previous.shape[1] : start].expand(len(previous), -1, -1)
+        begun = torch.zeros(len(previous), dtype=torch.bool, device=previous.device)
+        return replace(
+            self.repeat(len(previous)) if len(self.audio) > 1 else self,
+            audio=self.audio[:, start:stop], previous=previous, previous_audio=before, first=begun,
+        )  # fmt: skip
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention: (B, heads, L, d), (B, heads, M, d) twice -> (B, L, heads · d); keys count where
+    mask (B, M) is True.
+
+    Written out, because the backward pass of PyTorch's own on a CPU takes several times as long for windows this short.
+    """
+    scores = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, None], -math.inf)
+    return (scores.softmax(dim=-1).to(value) @ value).transpose(1, 2).flatten(-2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention: (B, L, d), with keys that count where mask (B, L) is True."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.into = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        query, key, value = self.into(hidden).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        return self.out(attend(query, key, value, mask))
+
+
+class SpeechAttention(nn.Module):
+    """Multi-head attention of the tokens (B, 1 + L, d) to the speech (B, L, d) of the L frames.
+
+    With the alignment mask the token of a frame has one key, so its softmax is 1 and what it gets is that frame's
+    value: only the first token's attention is computed.
+    """
+
+    def __init__(self, dim: int, heads: int, alignment: bool):
+        super().__init__()
+        self.heads, self.alignment = heads, alignment
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def forward(self, hidden: Tensor, speech: Tensor, mask: Tensor | None) -> Tensor:
+        """mask : (B, L) bool, False for speech that does not count."""
+        value = self.value(speech)
+        asking = hidden[:, :1] if self.alignment else hidden
+        query, key, heard = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query(asking), self.key(speech), value)
+        )
+        heard = attend(query, key, heard, mask)
+        return self.out(torch.cat([heard, value], dim=1) if self.alignment else heard)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention, attention to the speech and two linear layers, each normalised before and added."""
+
+    def __init__(self, dim: int, heads: int, alignment: bool, dropout: float):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
+        self.attention = Attention(dim, heads)
+        self.speech = SpeechAttention(dim, heads, alignment)
+        self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, speech: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.norms[0](hidden), mask))
+        heard = self.speech(self.norms[1](hidden), speech, None if mask is None else mask[:, 1:])
+        hidden = hidden + self.dropout(heard)
+        return hidden + self.dropout(self.feed(self.norms[2](hidden)))
+
+
+class DiffPoseTalk(MotionModel):
+    """Denoiser of windows, with its start features, null conditions, statistics and noise schedule."""
+
+    config_class = DiffPoseTalkConfig
+    config: DiffPoseTalkConfig
+    guidances = ("audio", "style")
+
+    def __init__(self, config: DiffPoseTalkConfig):
+        if config.identities:
+            raise TalkerError("DiffPoseTalk has speaking styles instead of identities; set identity: false in its recipe.")
+        if not 0 < 2 * config.previous_frames <= config.window_frames:
+            raise TalkerError("DiffPoseTalk goes on from at most half a window; correct previous_frames in the recipe.")
+        super().__init__(config)
+        dim, previous = config.hidden_dim, config.previous_frames
+        self.step_encoder = StepEncoder(dim)
+        self.speaker = nn.Linear(config.style_dim + config.shape_dim, dim) if config.style_dim + config.shape_dim else None
+        self.motion = nn.Linear(self.channels, dim)
+        self.audio = nn.Linear(config.audio_dim, dim)
+        self.position = nn.Parameter(0.02 * torch.randn(1, 1 + previous + config.window_frames, dim))
+        self.start_motion = nn.Parameter(torch.zeros(1, previous, self.channels))
+        self.start_audio = nn.Parameter(torch.zeros(1, previous, config.audio_dim))
+        self.null_audio = nn.Parameter(0.02 * torch.randn(1, 1, dim))
+        self.null_style = nn.Parameter(0.02 * torch.randn(1, config.style_dim)) if config.style_dim else None
+        self.layers = nn.ModuleList(
+            DecoderLayer(dim, config.heads, config.alignment, config.dropout) for _ in range(config.layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.head = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, self.channels))
+        # The share of what the prediction of the last frame before a window is off that its frames are shifted by.
+        fade = 1 - torch.arange(1, config.window_frames + 1) / (previous + 1)
+        self.register_buffer("fade", fade.clamp_min(0)[None, :, None], persistent=False)
+
+    def hear(self, audio: Tensor) -> Tensor:
+        """What the denoiser is given of speech features (B, T, D): zero mean and unit variance."""
+        return self.standardised_audio(audio, audio.shape[1])
+
+    def condition(
+        self,
+        audio: np.ndarray | Tensor,
+        identity: str | Tensor | None = None,
+        style: Tensor | None = None,
+        shape: Tensor | None = None,
+    ) -> WindowCondition:
+        """As MotionModel.condition; shape : (shape_dim,) of a model of FLAME's motion, the mean face unless given."""
+        given = super().condition(audio, identity, style)
+        if self.config.shape_dim:
+            shape = given.audio.new_zeros(self.config.shape_dim) if shape is None else shape.to(given.audio)
+        return WindowCondition(self.hear(given.audio), style=given.style, shape=None if shape is None else shape[None])
+
+    def sample(
+        self,
+        sampler: Callable[..., Tensor],
+        condition: WindowCondition,
+        noise: Tensor,
+        steps: int | None = None,
+        guidance: Mapping[str, float] | None = None,
+        edit: Edit | None = None,
+        callback: Callable[[int, int], None] | None = None,
+        **options,
+    ) -> Tensor:
+        """As MotionModel.sample: the fewest windows of at most Tw frames, of even lengths, each sampled after the last
+        Tp frames of the one before it."""
+        self.check_guidance(guidance)
+        denoiser = guided(self, guidance) if guidance else self
+        frames, channels = noise.shape[1:]
+        count = math.ceil(frames / self.config.window_frames)
+        edges = [round(k * frames / count) for k in range(count + 1)]
+        pieces: list[Tensor] = []
+        for done, (start, stop) in enumerate(pairwise(edges)):
+            previous = pieces[-1][:, -self.config.previous_frames :] if pieces else None
+            window = condition.window(start, stop, previous)
+            report = callback and (lambda step, steps: callback(done * steps + step, count * steps))  # noqa: B023
+            pieces.append(
+                sampler(
+                    edited(denoiser, edit and edit.slice(start, stop)), (len(noise), stop - start, channels), self.schedule,
+                    window, steps, noise=noise[:, start:stop], callback=report, **options,
+                )  # fmt: skip
+            )
+        return torch.cat(pieces, dim=1)
+
+    def predict(self, x: Tensor, step: Tensor, condition: WindowCondition) -> Tensor:
+        """X̂0 of the frames before the window and of the window itself (eq. 7): (B, T, C) -> (B, Tp + T, C)."""
+        batch, frames, _ = x.shape
+        condition = condition.repeat(batch)
+        previous, heard = self.start_motion.expand(batch, -1, -1), self.start_audio.expand(batch, -1, -1)
+        if condition.previous is not None:
+            first = condition.first[:, None, None]
+            previous, heard = torch.where(first, previous, condition.previous), torch.where(first, heard, condition.previous_audio)
+        speech = self.audio(torch.cat([heard, condition.audio], dim=1))
+        if condition.without_audio is not None:
+            speech = torch.where(condition.without_audio[:, None, None], self.null_audio.to(speech), speech)
+        token = self.step_encoder(self.time(step).to(x))
+        if self.speaker is not None:
+            token = token + self.speaker(self.speaker_features(condition, batch))
+        hidden = torch.cat([token[:, None], self.motion(torch.cat([previous, x], dim=1))], dim=1)
+        hidden = hidden + self.position[:, : hidden.shape[1]]
+        mask = None
+        if condition.valid is not None:
+            mask = F.pad(condition.valid, (1 + previous.shape[1], 0), value=True)
+        for layer in self.layers:
+            hidden = layer(hidden, speech, mask)
+        return self.head(self.norm(hidden[:, 1:]))
+
+    def time(self, step: Tensor) -> Tensor:
+        """Diffusion time of steps (B,): 1000 · 2/π · arccos √ᾱ, which is 1000 n / N on a cosine schedule."""
+        return TIME_SCALE * 2 / math.pi * self.schedule.signal(step).acos().to(step.device)
+
+    def speaker_features(self, condition: WindowCondition, batch: int) -> Tensor:
+        """Style, or what was learned for its absence, and shape: (B, style_dim + shape_dim)."""
+        parts = []
+        if self.null_style is not None:
+            style = null = self.null_style.expand(batch, -1)
+            if condition.style is not None:
+                style = condition.style
+                if condition.without_style is not None:
+                    style = torch.where(condition.without_style[:, None], null, style)
+            parts.append(style)
+        return torch.cat(parts + ([] if condition.shape is None else [condition.shape]), dim=-1)
+
+    def forward(self, x: Tensor, step: Tensor, condition: WindowCondition) -> Tensor:
+        """Predict x0 of a window. x : (B, T, C) standardised and noisy; step : (B,) long, 1..N -> (B, T, C).
+
+        What the network predicts for the frame before the window is a little off what that frame is; the window is
+        shifted by as much, less and less over its first Tp frames. Its first step is thus the network's own.
+        """
+        predicted = self.predict(x, step, condition)
+        before, window = predicted[:, : self.config.previous_frames], predicted[:, self.config.previous_frames :]
+        if condition.previous is None:
+            return window
+        condition = condition.repeat(len(x))
+        off = torch.where(condition.first[:, None, None], 0.0, condition.previous[:, -1:] - before[:, -1:])
+        return window + off * self.fade[:, : window.shape[1]]

@@ -1,0 +1,130 @@
+"""Speaking styles: what one vector says about how somebody speaks, from any motion of theirs.
+
+The speaking style encoder of DiffPoseTalk (Sun et al. 2024, section 3.3.1): a transformer encoder of four layers
+over a few seconds of motion, averaged over time. Trained by contrast (training.style_encoder), it tells how far a
+mouth opens, how brows and lids are held and how a head moves, and not what is said.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from talker.checkpoints import load_checkpoint, load_tensors
+from talker.errors import TalkerError
+from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, Motion, resample
+from talker.windows import window_starts
+
+SHORTEST = 1.0
+"""Seconds of motion that a style can be told from."""
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """Sizes of the encoder (DiffPoseTalk, section 4.2); part of a checkpoint's config.json.
+
+    channels : names of the motion's channels
+    frames   : T, frames of a window in training; longer motion is averaged over windows of as many
+    fps      : frames a second
+    styles   : the named styles with one line each, as many as the checkpoint has rows of vectors
+    """
+
+    model_type: ClassVar[str] = "style-encoder"
+
+    channels: list[str] = field(default_factory=lambda: [*ARKIT_NAMES, *HEAD_NAMES])
+    dim: int = 128
+    layers: int = 4
+    heads: int = 4
+    frames: int = 100
+    fps: float = FPS
+    dropout: float = 0.1
+    styles: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """As written to config.json."""
+        return {"model_type": self.model_type, **asdict(self)}
+
+
+class StyleEncoder(nn.Module):
+    """From motion to a style of length one, and the named styles."""
+
+    def __init__(self, config: StyleConfig):
+        super().__init__()
+        self.config = config
+        self.project = nn.Linear(len(config.channels), config.dim)
+        layer = nn.TransformerEncoderLayer(
+            config.dim, config.heads, 4 * config.dim, config.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.transformer = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(config.dim), enable_nested_tensor=False)
+        self.register_buffer("motion_mean", torch.zeros(len(config.channels)))
+        self.register_buffer("motion_std", torch.ones(len(config.channels)))
+        self.register_buffer("vectors", torch.zeros(len(config.styles), config.dim))
+        position = torch.arange(config.frames)[:, None]
+        angles = position * torch.exp(-math.log(10000.0) * torch.arange(0, config.dim, 2) / config.dim)
+        self.register_buffer("position", torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1), persistent=False)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: str | torch.device = "cpu") -> Self:
+        """Load a checkpoint folder. Raises TalkerError when it is missing, broken or of something else."""
+        config, tensors = load_checkpoint(folder)
+        if config.get("model_type") != StyleConfig.model_type:
+            raise TalkerError(
+                f"The checkpoint {folder} is a {config.get('model_type')!r}, not a style encoder; give style-encoder's folder."
+            )
+        known = StyleConfig.__dataclass_fields__
+        model = cls(StyleConfig(**{name: value for name, value in config.items() if name in known}))
+        load_tensors(model, tensors, folder)
+        return model.to(device).eval().requires_grad_(False)
+
+    def forward(self, motion: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Styles (B, 128) of length one (eq. 8): motion (B, T, C) in its own units, T at most config.frames;
+        valid (B, T) bool, False in padding.
+
+        NT-Xent compares directions alone, so a style's length would mean nothing.
+        """
+        hidden = self.project((motion - self.motion_mean) / self.motion_std) + self.position[: motion.shape[1]]
+        hidden = self.transformer(hidden, src_key_padding_mask=None if valid is None else ~valid).float()
+        weight = hidden.new_ones(hidden.shape[:2]) if valid is None else valid.to(hidden)
+        pooled = (hidden * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1)
+        return F.normalize(pooled, dim=-1)
+
+    @torch.inference_mode()
+    def encode(self, motion: Motion) -> Tensor:
+        """The style of a motion, (128,): the mean direction of its windows' styles.
+
+        Raises TalkerError when the motion is shorter than SHORTEST, or the encoder is not for ARKit's coefficients.
+        """
+        if self.config.channels != [*ARKIT_NAMES, *HEAD_NAMES]:
+            raise TalkerError("This style encoder is for FLAME's motion; give one that was trained on coefficients.")
+        if motion.seconds < SHORTEST:
+            raise TalkerError(
+                f"The motion for the style lasts {motion.seconds:.2f} s; give at least {SHORTEST:g} s of somebody who speaks."
+            )
+        motion = resample(motion, self.config.fps)
+        return self.encode_channels(np.concatenate([motion.coefficients, motion.head], axis=1))
+
+    @torch.inference_mode()
+    def encode_channels(self, motion: np.ndarray) -> Tensor:
+        """The style (128,) of motion (T, C) in the encoder's channels and at its frame rate, of any length."""
+        length = min(len(motion), self.config.frames)
+        frames = torch.as_tensor(motion, dtype=torch.float32, device=self.motion_mean.device)
+        windows = torch.stack([frames[start : start + length] for start in window_starts(len(motion), length, length // 2)])
+        return F.normalize(self(windows).mean(dim=0), dim=-1)
+
+    def named_styles(self) -> dict[str, str]:
+        """The styles that ship with the checkpoint: name → one line of what it is."""
+        return dict(self.config.styles)
+
+    def style(self, name: str) -> Tensor:
+        """The vector (128,) of a named style. TalkerError for a name that none has."""
+        names = list(self.config.styles)
+        if name not in names:
+            raise TalkerError(f"There is no style {name!r}; choose one of {', '.join(names)}, or give a motion file as an example.")
+        return self.vectors[names.index(name)]
