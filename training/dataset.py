@@ -39,7 +39,7 @@ class Batch:
 
     audio (B, T, D), motion (B, T, C) raw, voice (B, E), speaker (B,) rows of the library or -1,
     weight (B, T) and pair_weight (B, T - 1): 0 in padding, mean 1 over the global batch,
-    uniform (B,) in [0, 1) to draw the diffusion step from, noise (B, T, C).
+    uniform (B,) in [0, 1) to draw the diffusion step from, noise (B, T, C), shape (B, 100) of FLAME's faces or None.
     """
 
     audio: torch.Tensor
@@ -50,10 +50,12 @@ class Batch:
     pair_weight: torch.Tensor
     uniform: torch.Tensor
     noise: torch.Tensor
+    shape: torch.Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on a device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)})
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Batch(**{name: None if value is None else value.to(device) for name, value in values.items()})
 
 
 def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance], notes: dict | None = None) -> Path:

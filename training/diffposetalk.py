@@ -49,17 +49,18 @@ def geometric_losses(prediction: Tensor, truth: Tensor, mask: Tensor) -> dict[st
     }
 
 
-def head_loss(prediction: Tensor, truth: Tensor, mask: Tensor, previous: int, first: Tensor) -> Tensor:
+def head_loss(
+    prediction: Tensor, truth: Tensor, mask: Tensor, previous: int, first: Tensor, weights: dict[str, float] = HEAD_WEIGHTS
+) -> Tensor:
     """L_head of angles (B, Tp + T, 3): the same three losses, and one that keeps velocity and acceleration steady from
     the given frames before a window into it, for windows that are not a take's first."""
-    parts = geometric_losses(prediction, truth, mask)
-    angle, velocity, smooth = parts.values()
+    angle, velocity, smooth = geometric_losses(prediction, truth, mask).values()
     across = torch.cat([truth[:, previous - 3 : previous], prediction[:, previous : previous + 3]], dim=1)
     going_on = (mask[:, previous + 2] & ~first)[:, None].expand(-1, 2)
     steady = masked_mean(across.diff(n=2, dim=1)[:, 1:3] ** 2, going_on)
     steady = steady + masked_mean(across.diff(n=3, dim=1)[:, :2] ** 2, going_on)
-    weighted = zip(HEAD_WEIGHTS.values(), (angle, velocity, smooth, steady))
-    return sum(weight * part for weight, part in weighted)
+    parts = {"angle": angle, "velocity": velocity, "smooth": smooth, "transition": steady}
+    return sum(weights[name] * part for name, part in parts.items())
 
 
 class DiffPoseTalkObjective(nn.Module):
@@ -71,8 +72,6 @@ class DiffPoseTalkObjective(nn.Module):
     style_encoder : trained and frozen; None for the ablation without styles
     geometry      : motion → positions (training.geometry)
     """
-
-    loss_weights = LOSS_WEIGHTS
 
     def __init__(
         self,

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from render.rig import MOUTH_CLOSE_SLACK, Rig
+from render.rig import Rig
+from talker.blend_weights import MOUTH_CLOSE_SLACK, with_correctives
 from talker.motion import ARKIT_INDEX, ARKIT_NAMES
 
 MOVING = 1e-4
@@ -39,12 +40,8 @@ class RigGeometry(nn.Module):
         return self.weights(motion[..., : len(ARKIT_NAMES)]) @ self.root
 
     def weights(self, coefficients: Tensor) -> Tensor:
-        """As Rig.weights, but for the clipping to [0, 1], which would keep losses from pulling back what is outside."""
+        """As blend_weights, but for the clipping to [0, 1], which would keep losses from pulling back what is outside."""
         close, jaw = ARKIT_INDEX["mouthClose"], coefficients[..., ARKIT_INDEX["jawOpen"]]
         closed = torch.minimum(coefficients[..., close], jaw + MOUTH_CLOSE_SLACK)
         shapes = torch.cat([coefficients[..., :close], closed[..., None], coefficients[..., close + 1 :]], dim=-1)
-        added = []
-        for corrective in self.correctives:
-            own = [shapes[..., ARKIT_INDEX[name]] for name in corrective.shapes]
-            added.append(4 * own[0] * (1 - own[0]) if len(own) == 1 else torch.stack(own).prod(dim=0))
-        return torch.cat([shapes, torch.stack(added, dim=-1)], dim=-1) if added else shapes
+        return with_correctives(shapes, self.correctives)

@@ -101,14 +101,14 @@ def teacher_losses(batch: Batch, noised: Noised, prediction: Tensor) -> dict[str
     return {**losses, "velocity": velocity_loss(prediction, noised.clean, batch.pair_weight)}
 
 
-def loss_weights(changes: dict[str, float] | None) -> dict[str, float]:
-    """LOSS_WEIGHTS with changes. Raises TalkerError for a loss that does not exist."""
-    unknown = sorted(set(changes or {}) - set(LOSS_WEIGHTS))
+def loss_weights(changes: dict[str, float] | None, defaults: dict[str, float] = LOSS_WEIGHTS) -> dict[str, float]:
+    """An objective's weights with changes. Raises TalkerError for a loss that does not exist."""
+    unknown = sorted(set(changes or {}) - set(defaults))
     if unknown:
         raise TalkerError(
-            f"There is no loss {unknown[0]} as in the recipe's loss_weights; the losses are {', '.join(LOSS_WEIGHTS)}."
+            f"There is no loss {unknown[0]} as in the recipe's loss_weights; the losses are {', '.join(defaults)}."
         )
-    return {**LOSS_WEIGHTS, **(changes or {})}
+    return {**defaults, **(changes or {})}
 
 
 def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
@@ -126,6 +126,17 @@ class DiffusionObjective(nn.Module):
         self.weights = loss_weights(weights)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        noised = noise_batch(self.model, batch)
-        prediction = self.model(noised.x, noised.step, noised.condition).float()
-        return total_loss(teacher_losses(batch, noised, prediction), self.weights)
+        noised = self.noised(batch)
+        return total_loss(self.losses(batch, noised, self.predict(self.model, noised)), self.weights)
+
+    def noised(self, batch: Batch) -> Noised:
+        """The batch at random diffusion steps."""
+        return noise_batch(self.model, batch)
+
+    def predict(self, model: MotionModel, noised: Noised) -> Tensor:
+        """What the losses are taken of; its last frames are x0 of noised.x."""
+        return model(noised.x, noised.step, noised.condition).float()
+
+    def losses(self, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
+        """The losses of a prediction, unweighted."""
+        return teacher_losses(batch, noised, prediction)

@@ -14,6 +14,7 @@ import yaml
 from talker.errors import TalkerError
 from talker.identity import TEMPERATURE
 from talker.models import DENOISERS
+from talker.motion import FPS
 from talker.schedules import SCHEDULES
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -44,6 +45,9 @@ class Recipe:
     rig              : face whose vertices a model of vertices moves: a look, or the path of a file; "" is the first look
     drop_audio       : share of the crops that 3DiFACE hears no speech with
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
+    fps              : frames a second of the model's motion
+    heads, window_frames, previous_frames, alignment : of DiffPoseTalk; see DiffPoseTalkConfig
+    style_encoder    : folder of the trained style encoder; "" for a model without styles
     """
 
     name: str = "diffusiontalker"
@@ -85,6 +89,12 @@ class Recipe:
     lip_noise: float = 1.0
     rig: str = ""
     drop_audio: float = 0.1
+    fps: float = FPS
+    heads: int = 8
+    window_frames: int = 100
+    previous_frames: int = 10
+    alignment: bool = True
+    style_encoder: str = ""
 
     def __post_init__(self):
         if bool(self.steps) == bool(self.epochs):

@@ -34,12 +34,16 @@ from talker.atomic import whole_file
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models import DENOISERS
+from talker.models.diffposetalk import DiffPoseTalk
 from talker.models.motion_model import MotionModel
 from talker.models.three_diface import ThreeDiFace
 from talker.motion import ARKIT_NAMES, HEAD_NAMES
 from talker.schedules import SCHEDULES
+from talker.style import StyleConfig, StyleEncoder
 from training.dataset import FeatureCache
+from training.diffposetalk import DiffPoseTalkObjective
 from training.features import feature_caches
+from training.geometry import RigGeometry
 from training.losses import DiffusionObjective
 from training.recipe import Recipe, load_recipe, parse_settings
 from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_statistics
@@ -57,6 +61,8 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     model_class = DENOISERS[recipe.model]
     rig = find_rig(recipe.rig or None)[0] if model_class.vertices else None
     of_recipe = {f.name for f in dataclasses.fields(model_class.config_class)} & {f.name for f in dataclasses.fields(recipe)}
+    # A model that knows of styles has as much room for them as the encoder has numbers; none without an encoder.
+    style = {"style_dim": StyleConfig.dim if recipe.style_encoder else 0} if model_class is DiffPoseTalk else {}
     model = model_class(
         model_class.config_class(
             identities=names,
@@ -65,6 +71,7 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
             alpha_bars=SCHEDULES[recipe.schedule](recipe.diffusion_steps).alpha_bars.tolist(),
             **(face_config(rig) | {"identity_dim": recipe.hidden_dim} if rig else {}),
             channels=[*ARKIT_NAMES, *HEAD_NAMES] if recipe.head else list(ARKIT_NAMES),
+            **style,
             **{name: getattr(recipe, name) for name in of_recipe},
         )
     )
@@ -84,6 +91,11 @@ def objective_of(model: MotionModel, recipe: Recipe, train: FeatureCache) -> nn.
     """What a model is trained with from data: a module from a Batch to a dict of losses with "total"."""
     if isinstance(model, ThreeDiFace):
         return ThreeDiFaceObjective(model, recipe.loss_weights, recipe.drop_audio, train.motion.shape[1] == model.channels)
+    if isinstance(model, DiffPoseTalk):
+        if set(recipe.crop_frames) != {2 * recipe.window_frames}:
+            raise TalkerError("DiffPoseTalk trains on crops of two windows; set both crop_frames to twice window_frames.")
+        style_encoder = StyleEncoder.from_pretrained(recipe.style_encoder) if recipe.style_encoder else None
+        return DiffPoseTalkObjective(model, style_encoder, RigGeometry(find_rig(recipe.rig or None)[0]), recipe.loss_weights)
     return DiffusionObjective(model, recipe.loss_weights)
 
 
@@ -298,7 +310,6 @@ class Trainer:
             **self.model.config.to_dict(),
             "encoder": Path(self.recipe.encoder).name if Path(self.recipe.encoder).is_dir() else self.recipe.encoder,
             "steps": self.model.schedule.steps,
-            "fps": 30.0,
             "data": self.recipe.data,
             "weights": "exponential moving average" if self.average is not None else "last step",
             "trained_steps": self.step,

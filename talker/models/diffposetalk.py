@@ -18,20 +18,18 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from talker.editing import Edit, edited
 from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
-from talker.models.motion_model import Condition, MotionConfig, MotionModel, edited
-
-if TYPE_CHECKING:
-    from talker.editing import Edit
+from talker.models.motion_model import Condition, MotionConfig, MotionModel
 
 
 @dataclass(frozen=True)
@@ -188,8 +186,8 @@ class DiffPoseTalk(MotionModel):
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, self.channels))
         # The share of what the prediction of the last frame before a window is off that its frames are shifted by.
-        fade = 1 - torch.arange(1, config.window_frames + 1) / (previous + 1)
-        self.register_buffer("fade", fade.clamp_min(0)[None, :, None], persistent=False)
+        time = torch.arange(1, config.window_frames + 1).clamp_max(previous + 1) / (previous + 1)
+        self.register_buffer("fade", (torch.cos(math.pi / 2 * time) ** 2)[None, :, None], persistent=False)
 
     def hear(self, audio: Tensor) -> Tensor:
         """What the denoiser is given of speech features (B, T, D): zero mean and unit variance."""
@@ -222,7 +220,7 @@ class DiffPoseTalk(MotionModel):
         """As MotionModel.sample: the fewest windows of at most Tw frames, of even lengths, each sampled after the last
         Tp frames of the one before it."""
         self.check_guidance(guidance)
-        denoiser = guided(self, guidance) if guidance else self
+        denoiser = guided(self, guidance or {})
         frames, channels = noise.shape[1:]
         count = math.ceil(frames / self.config.window_frames)
         edges = [round(k * frames / count) for k in range(count + 1)]

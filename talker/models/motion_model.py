@@ -21,7 +21,7 @@ from talker.editing import Edit, edited
 from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
-from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
+from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, LIP_REGION
 from talker.schedules import Schedule, linear_schedule
 from talker.windows import windowed
 
@@ -100,6 +100,7 @@ class MotionConfig:
     voice_dim   : E, dimensions of a voice
     alpha_bars  : the noise schedule's ᾱ for steps 1..N
     channels    : names of the motion's channels: the 52 coefficients, then optionally the head's 3
+    fps         : frames a second of the motion and of the speech features
     sampler     : "ancestral", or "ddim" for distilled students
     lip_noise   : scale of the noise from which sampling starts, in the lip region: below 1, takes of one
                   utterance agree about the lips, which speech decides, and differ elsewhere as before
@@ -113,6 +114,7 @@ class MotionConfig:
     voice_dim: int
     alpha_bars: list[float] = field(default_factory=lambda: linear_schedule(32).alpha_bars.tolist())
     channels: list[str] = field(default_factory=lambda: [*ARKIT_NAMES, *HEAD_NAMES])
+    fps: float = FPS
     sampler: str = "ancestral"
     lip_noise: float = 1.0
     identity_dim: int = IDENTITY_DIM
@@ -189,6 +191,12 @@ class MotionModel(nn.Module):
     def channels(self) -> int:
         """C, 55 with the head and 52 without."""
         return len(self.config.channels)
+
+    @property
+    def head_channels(self) -> slice | None:
+        """Where the head's angles are among the channels; None for a model without."""
+        start = self.channels - len(HEAD_NAMES)
+        return slice(start, self.channels) if self.config.channels[start:] == list(HEAD_NAMES) else None
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
         """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise.
