@@ -148,7 +148,7 @@ def test_it_learns_by_its_recipe_and_loads_as_itself(features, tmp_path):
     caches = {split: FeatureCache.load(features / f"{split}.safetensors") for split in ("train", "validation")}
     recipe = load_recipe("diffposetalk-default").replace(
         steps=40, hidden_dim=32, layers=2, heads=2, window_frames=30, previous_frames=4, crop_frames=(60, 60), batch_size=8,
-        warmup_steps=5, learning_rate=3e-3, validate_every=40, validation_batches=1, style_encoder="", diffusion_steps=50,
+        warmup_steps=5, learning_rate=3e-3, validate_every=40, validation_batches=1, style_encoder="", diffusion_steps=50, precision="fp32",
     )  # fmt: skip
     model = build_model(recipe, caches["train"])
     objective = objective_of(model, recipe, caches["train"])
