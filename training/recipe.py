@@ -42,7 +42,7 @@ class Recipe:
     language_minutes : speech of each of training.languages' languages that teaches the speech encoder
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
-    rig              : face whose vertices a model of vertices moves: a look, or the path of a file; "" is the first look
+    rig              : face whose vertices a model moves or takes losses on: a look, or the path of a file; "" is the first look
     drop_audio       : share of the crops that 3DiFACE hears no speech with
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
