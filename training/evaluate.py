@@ -15,9 +15,10 @@ from render.rig import default_rig
 from talker.atomic import whole_file
 from talker.audio import Speech
 from talker.errors import TalkerError
+from talker.models import DiffusionTalker
 from talker.pipeline import MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
-from training import encoder_evaluation, metrics, odd_sounds, other_languages, real_speech
+from training import encoder_evaluation, metrics, odd_sounds, other_languages, real_speech, style_evaluation
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 from training.comparison import compare
@@ -28,7 +29,10 @@ NOTE = "synthetic corpus: motion made by an articulation model from real and syn
 VIDEOS = 10
 """Comparison videos that --videos writes, of utterances spread evenly over the unseen speakers."""
 
-GROUPS = ("real", "languages", "errors", "identities")
+REFERENCE = DiffusionTalker.config_class.model_type
+"""Kind of the model beside which the others are held."""
+
+GROUPS = ("real", "languages", "errors", "identities", "styles")
 """What can be measured, in the order of the report."""
 
 
@@ -96,7 +100,7 @@ def evaluate(
     known = read_corpus(corpus, ("heldout_utterance",))[:limit]
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
-    report: dict = {"model": talker.name, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
+    report: dict = {"model": talker.name, "kind": talker.denoiser.config.model_type, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
     if strangers and only in (None, "real"):
         unseen = tqdm(strangers, "unseen speakers")
         own = report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
@@ -109,9 +113,20 @@ def evaluate(
         )
     if known and only in (None, "errors"):
         report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"), takes)
-    if known and only in (None, "identities"):
+    if known and only in (None, "identities") and talker.denoiser.library is not None:
         report["identity_matching"] = identities_clean_and_noisy(talker, known)
+    if known and only in (None, "styles") and "style" in talker.denoiser.guidances:
+        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(known, "styles"), default_rig(), takes)
     return report
+
+
+def set_against(report: dict, others: Iterable[dict]) -> None:
+    """Add to the report of another kind of model its bars against the first DiffusionTalker of the same command."""
+    reference = next((one for one in others if one["kind"] == REFERENCE and "real_speech" in one), None)
+    if reference and report["kind"] != REFERENCE and "real_speech" in report:
+        columns = (one["real_speech"]["clean"]["model"] for one in (report, reference))
+        bars = [bar.entry() for bar in real_speech.bars_against(*columns)]
+        report["against"] = {"model": reference["model"], "bars": bars}
 
 
 def write_videos(model: str, corpus: Path, folder: Path, count: int = VIDEOS) -> None:
@@ -146,6 +161,10 @@ def as_text(report: dict) -> str:
         rows += [[f"white noise at {clean['noise_db']:g} dB", *(clean["noise"][k] for k in keys)]]
         parts += [table(title, ["", *(key.replace("_", " ") for key in keys)], rows)]
         parts += [bar_table("bars on identities", clean["bars"])]
+    if "styles" in report:
+        parts += [style_evaluation.as_text(report["styles"]), bar_table("bars on styles", report["styles"]["bars"])]
+    if "against" in report:
+        parts += [bar_table(f"bars against {report['against']['model']}", report["against"]["bars"])]
     return "\n\n".join(parts)
 
 
@@ -195,6 +214,7 @@ def run(args: argparse.Namespace) -> None:
                 encoder_evaluation.write_card(reports[-1], folder)
             continue
         reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
+        set_against(reports[-1], [report for report, _ in folders])
         folders.append((reports[-1], folder))
         print(as_text(reports[-1]), end="\n\n", flush=True)
     for report, folder in folders if args.card else ():

@@ -63,6 +63,17 @@ def fdd(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(dynamics.mean())
 
 
+def fdd_vertices(predicted: np.ndarray, truth: np.ndarray, rest: np.ndarray, upper: np.ndarray) -> float:
+    """Upper-face Dynamics Deviation (CodeTalker, eq. 8; DiffPoseTalk, sec. 4.3) in metres: mean over the upper face's
+    vertices of std over time of the truth's displacement less that of the prediction. Signed.
+
+    predicted, truth : (T, V, 3) metres; rest : (V, 3), the resting face; upper : (n,) indices
+    The displacement of a vertex in a frame is its distance from rest, not squared, so that the unit is the papers'.
+    """
+    moved, wanted = (np.linalg.norm(v[:, upper] - rest[upper], axis=-1).std(axis=0) for v in (predicted, truth))
+    return float((wanted - moved).mean())
+
+
 def itf(seconds: float, frames: int) -> float:
     """Inference Time per Frame (DiffusionTalker, sec. 4.1): seconds of inference over frames of motion, in seconds."""
     return seconds / frames
@@ -162,6 +173,13 @@ def diversity(takes: np.ndarray) -> float:
     """
     first, second = np.triu_indices(len(takes), 1)
     return float(np.mean([np.linalg.norm(takes[i] - takes[j], axis=-1).mean() for i, j in zip(first, second)]))
+
+
+def vertex_diversity(takes: np.ndarray) -> float:
+    """Div^E of 3DiFACE (sec. 6) and Div (exp) of DiffPoseTalk (sec. 4.3), both after Ren et al. 2023, in metres: mean
+    distance of a vertex in two takes of one speech, over all pairs of takes, frames and vertices. takes : (S, T, V, 3)."""
+    first, second = np.triu_indices(len(takes), 1)
+    return float(np.mean([l2_face(takes[i], takes[j]) for i, j in zip(first, second)]))
 
 
 def jitter(coefficients: np.ndarray) -> float:

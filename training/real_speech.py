@@ -170,6 +170,23 @@ def bars(clean: dict[str, dict], noise: dict[str, dict]) -> list[Bar]:
     ]
 
 
+AGAINST = 0.2
+"""By how much a measure of another model may be worse than DiffusionTalker's; for the lag, which is best at 0, so many
+frames further off."""
+
+
+def bars_against(ours: dict, reference: dict) -> list[Bar]:
+    """What another model has to keep beside DiffusionTalker, both columns of `measure` on the same clean speech."""
+    worse = {"closed_over_open": 1 + AGAINST, "silence_over_open": 1 + AGAINST, "rounding": 1 - AGAINST}
+    return [
+        *(
+            Bar(f"{NAMES[key]}, / DiffusionTalker's", ours[key] / reference[key], "<=" if limit > 1 else ">=", limit)
+            for key, limit in worse.items()
+        ),
+        Bar("lag to either side less DiffusionTalker's, frames", abs(ours["lag_frames"]) - abs(reference["lag_frames"]), "<=", AGAINST),
+    ]
+
+
 def as_text(report: dict, model: str) -> str:
     """The report of real_speech as aligned tables."""
     parts = []

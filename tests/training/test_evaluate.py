@@ -10,7 +10,7 @@ from talker.motion import Motion
 from talker.pipeline import Talker
 from training.__main__ import main
 from training.beat import CORPUS_FILE, write_motion, write_wav
-from training.evaluate import _finite
+from training.evaluate import _finite, set_against
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,22 @@ def test_tables_are_printed_and_bars_named(corpus, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "identity by voice, 1 held-out utterances" in printed
     assert "identity at 15 dB, F1" in printed and "holds" in printed
+
+
+def test_another_model_is_held_against_diffusiontalker():
+    """Apertures a fifth larger, rounding a fifth less and a lag a fifth of a frame longer are just allowed."""
+
+    def report(kind, *values):
+        names = ("closed_over_open", "silence_over_open", "rounding", "lag_frames")
+        return {"model": kind, "kind": kind, "real_speech": {"clean": {"model": dict(zip(names, values))}}}
+
+    ours, reference = report("diffposetalk", 0.12, 0.026, 8.1, -0.5), report("diffusiontalker", 0.1, 0.02, 10.0, 0.4)
+    set_against(ours, [report("3diface", 9, 9, 9, 9), reference])
+    assert ours["against"]["model"] == "diffusiontalker"
+    assert [round(bar["value"], 6) for bar in ours["against"]["bars"]] == [1.2, 1.3, 0.81, 0.1]
+    assert [bar["holds"] for bar in ours["against"]["bars"]] == [True, False, True, True]
+    set_against(reference, [reference])
+    assert "against" not in reference
 
 
 def test_nan_becomes_null_in_json():

@@ -130,6 +130,26 @@ def test_diversity_is_the_mean_distance_of_all_pairs():
     assert metrics.diversity(np.repeat(takes[:1], 4, axis=0)) == 0
 
 
+def test_diversity_of_vertices_is_the_mean_distance_over_pairs_frames_and_vertices():
+    takes = np.zeros((3, 1, 2, 3))
+    takes[1, 0, 0] = 0.003, 0.004, 0  # 5 mm from the other two
+    assert metrics.vertex_diversity(takes) == pytest.approx((0.005 / 2 + 0 + 0.005 / 2) / 3)
+
+
+def test_upper_face_dynamics_are_deviations_of_the_distance_from_rest():
+    """A brow that goes 0, 2, 4 mm up and one that goes half as far: stds 2 and 1 times sqrt(2/3) mm; lips do not count."""
+    rest = np.array([[0.0, 0.1, 0], [0, 0, 0]])
+    truth = np.repeat(rest[None], 3, axis=0)
+    predicted = truth.copy()
+    truth[:, 0, 1] += [0, 0.002, 0.004]
+    predicted[:, 0, 1] -= [0, 0.001, 0.002]  # down: the distance has no sign
+    predicted[:, 1] = 0.3
+    upper = np.array([0])
+    assert metrics.fdd_vertices(predicted, truth, rest, upper) == pytest.approx(0.001 * np.sqrt(2 / 3))
+    assert metrics.fdd_vertices(truth, predicted, rest, upper) == pytest.approx(-0.001 * np.sqrt(2 / 3))
+    assert metrics.fdd_vertices(predicted, truth, rest, np.array([0, 1])) == pytest.approx(0.0005 * np.sqrt(2 / 3))
+
+
 def test_jitter_ignores_steady_movement_and_the_upper_face():
     coefficients = np.zeros((5, 52))
     coefficients[:, ARKIT_INDEX["jawOpen"]] = np.linspace(0, 1, 5)

@@ -19,6 +19,7 @@ from tests.training.toy_corpus import write_toy_corpus
 from training.__main__ import main
 from training.alignment import Phone
 from training.beat import phone_tiers, read_corpus, read_phones, write_motion, write_text_grid, write_wav
+from training.face_regions import face_of
 from training.reproduce import figure_5, figure_6, table_1, table_2, table_3, table_4, table_5
 from training.reproduce.beat_sequences import cut_sequences, split_files
 from training.reproduce.models import measured_step_seconds, scratch, student, teacher
@@ -134,7 +135,7 @@ def test_table_3_treats_the_corpus_as_it_treats_vocaset(setup, monkeypatch):
     # The files that were made are a VOCASET for --data, with a face of their topology.
     (made,) = setup.runs.glob("vocaset-*")
     text = (setup.out / "table-3.txt").read_text()
-    face = table_3.face_of(default_rig())
+    face = face_of(default_rig())
     monkeypatch.setattr(table_3, "find_rig", lambda _: (face, None))
     again = table_3.run(dataclasses.replace(setup, vocaset=made))
     numbers = [line for line in text.splitlines() if "regression" in line]

@@ -15,6 +15,7 @@ from talker.audio import SAMPLE_RATE, Speech
 from talker.blendshape_fit import fit_coefficients
 from talker.motion import ARKIT_NAMES, FPS, LIP_REGION
 from training import metrics
+from training.face_regions import face_of
 from training.loudness_jaw import loudness_jaw
 from training.reproduce.measurement import inference_times, load_talker, machine
 from training.reproduce.report import Column, format_table, write_report
@@ -47,24 +48,6 @@ COLUMNS = (
     Column("LBE", "LBE against\nthe fit"),
     Column("ITF", "ITF (1e-4 s)", ".1f", 1e4, paper=True),
 )
-
-
-def face_of(rig: Rig) -> Rig:
-    """The skin and lips of a rig that names them, as VOCASET's scans have no hair, teeth and clothes; else all of it."""
-    if not {"skin", "lips"} <= set(rig.parts):
-        return rig
-    kept = np.union1d(rig.parts["skin"], rig.parts["lips"])
-    return dataclasses.replace(
-        rig,
-        vertices=rig.vertices[kept],
-        faces=np.zeros((0, 3), np.int32),
-        deltas=rig.deltas[:, kept],
-        colors=rig.colors[kept],
-        landmarks={},
-        parts={"lips": np.flatnonzero(np.isin(kept, rig.parts["lips"]))},
-        head_weight=rig.head_weight[kept],
-        corrective_deltas=rig.corrective_deltas[:, kept],
-    )
 
 
 def corpus_as_vocaset(setup: Setup, rig: Rig) -> Path:
