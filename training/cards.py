@@ -9,8 +9,10 @@ from pathlib import Path
 
 from talker.atomic import whole_file
 from talker.checkpoints import load_checkpoint
+from training import style_evaluation
 from training.bars import Bar, number
 from training.beat import CORPUS_FILE
+from training.style_evaluation import CONDITIONS
 
 CARD = "MODEL_CARD.md"
 
@@ -34,20 +36,53 @@ def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
         f"| {_MEASURES[name]} | " + " | ".join(number(one[kind][name]) for one, kind in _columns(clean, noise)) + " |"
         for name in _MEASURES
     ]
-    bars = [bar for group in _BARRED for bar in report[group]["bars"]]
+    barred = {group: words for group, words in _BARRED.items() if group in report}
+    bars = [bar for group in barred for bar in report[group]["bars"]]
     missed = [_sentence(bar) for bar in bars if not bar["holds"]]
-    identity = report["identity_matching"]
+    kind = _KINDS.get(config["model_type"], _KINDS["diffusiontalker"])
+    about = _words(list(barred.values()))
     return _CARD.format(
-        title=f"DiffusionTalker, {config['steps']} steps", parameters=f"{sum(t.numel() for t in tensors.values()) / 1e6:.1f}",
-        identities=len(config["identities"]), role=_ROLES.get(folder.name, "A denoiser of this project."),
+        title=f"{kind['title']}, {config['steps']} steps", parameters=f"{sum(t.numel() for t in tensors.values()) / 1e6:.1f}",
+        does=kind["does"].format(identities=len(config["identities"]), **{k: config.get(k) for k in ("window_frames", "face_vertices")}),
+        role=_ROLES.get(folder.name, "A denoiser of this project."), about=about, method=kind["method"],
         data=_data(corpus), strangers=report["real_speech"]["utterances"], takes=report["real_speech"]["takes"],
         rows="\n".join(rows), held=len(bars) - len(missed), bars=len(bars),
         missed="; it misses: " + "; ".join(missed) if missed else "",
         diversity="upper face {upper_face:.4f}, lips {lips:.4f}, ratio {ratio:.1f}".format(**report["real_speech"]["diversity"]),
         animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
-        f1=f"{100 * identity['f1']:.1f}", noisy=f"{100 * identity['noise']['f1']:.1f}", utterances=identity["utterances"],
-        speakers=identity["speakers"], among=identity["library"], command=" ".join(one["model"] for one in run),
+        command=" ".join(one["model"] for one in run), more="".join(_identities(report) + _styles(report)),
+        identity_limits=_IDENTITY_LIMITS if config["identities"] else "",
     )  # fmt: skip
+
+
+def _words(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _identities(report: dict) -> list[str]:
+    """What voices find, of a model with identities."""
+    if "identity_matching" not in report:
+        return []
+    found = report["identity_matching"]
+    return [
+        f"\nIdentity found by voice, {found['utterances']} held-out utterances of {found['speakers']} speakers among "
+        f"{found['library']}: F1 {100 * found['f1']:.1f} %, in white noise at 15 dB {100 * found['noise']['f1']:.1f} %.\n"
+    ]
+
+
+def _styles(report: dict) -> list[str]:
+    """What the right style is worth, of a model with styles."""
+    if "styles" not in report:
+        return []
+    found = report["styles"]
+    rows = [
+        f"| {style_evaluation.NAMES[name]} | "
+        + " | ".join("-" if found[c][name] is None else number(style_evaluation.SCALES[name] * found[c][name]) for c in CONDITIONS)
+        + " |"
+        for name in style_evaluation.NAMES
+    ]
+    head = f"| {found['utterances']} held-out utterances | " + " | ".join(CONDITIONS.values()) + " |"
+    return ["\nIn three styles, against the corpus's motion:\n\n", "\n".join([head, "| --- " * (len(CONDITIONS) + 1) + "|", *rows]), "\n"]
 
 
 def _columns(clean: dict, noise: dict) -> list[tuple[dict, str]]:
@@ -83,7 +118,40 @@ def _data(corpus: Path) -> str:
     return f"{len(seen)} recordings, {hours:.1f} hours: {', '.join(parts)}"
 
 
-_BARRED = ("real_speech", "odd_sounds", "other_languages", "identity_matching")
+_BARRED = {
+    "real_speech": "real speech and noise", "odd_sounds": "odd sounds", "other_languages": "languages never trained on",
+    "identity_matching": "identities", "styles": "styles", "against": "what DiffusionTalker reaches",
+}  # fmt: skip
+"""Parts of a report that have bars -> what they are on."""
+
+_KINDS = {
+    "diffusiontalker": {
+        "title": "DiffusionTalker",
+        "does": "Denoises 52 ARKit coefficients and three head angles at 30 frames a second from the features of "
+        "`speech-encoder`, for one of {identities} identities that are found by voice.",
+        "method": "DiffusionTalker (Chen et al. 2023, arXiv 2311.16565)",
+    },
+    "diffposetalk": {
+        "title": "DiffPoseTalk",
+        "does": "Denoises 52 ARKit coefficients and three head angles at 30 frames a second from the features of "
+        "`speech-encoder`, window after window of at most {window_frames} frames, in the speaking style that `style-encoder` "
+        "finds in an example of motion, or in none.",
+        "method": "DiffPoseTalk (Sun et al. 2024, arXiv 2310.00434)",
+    },
+    "3diface": {
+        "title": "3DiFACE",
+        "does": "Denoises the displacements of {face_vertices} vertices of the default face at 30 frames a second, all frames "
+        "of an utterance together, from the features of `speech-encoder`, for one of {identities} identities that are found "
+        "by voice. Coefficients are fitted to the vertices; the head does not turn.",
+        "method": "3DiFACE (Thambiraja et al. 2023, arXiv 2312.00870)",
+    },
+}
+"""Kind of model -> its name, what it does, and who wrote of it."""
+
+_IDENTITY_LIMITS = (
+    " Identities are voices of the corpus with styles drawn at random: a match means that the voice is similar, not that "
+    "the person moves so. Most identities were learned from one recording."
+)
 
 _ENGINES = {"recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng"}
 
@@ -93,6 +161,10 @@ _ROLES = {
     "(`lip_noise` in `config.json`).",
     "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
     "steps and ancestral sampling. For comparisons, and for distilling again.",
+    "diffposetalk": "Eight deterministic DDIM steps, distilled by halving from `diffposetalk-teacher`.",
+    "diffposetalk-teacher": "The model that `diffposetalk` was distilled from.",
+    "3diface": "Eight deterministic DDIM steps, distilled by halving from `3diface-teacher`.",
+    "3diface-teacher": "The model that `3diface` was distilled from.",
 }
 
 _MEASURES = {
@@ -106,7 +178,7 @@ _MEASURES = {
 
 _CARD = """# {title}
 
-{parameters} M parameters. Denoises 52 ARKit coefficients and three head angles at 30 frames a second from the features of `speech-encoder`, for one of {identities} identities that are found by voice. {role}
+{parameters} M parameters. {does} {role}
 
 **Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies. The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
 
@@ -116,21 +188,19 @@ _CARD = """# {title}
 | --- | --- | --- | --- | --- |
 {rows}
 
-It holds {held} of the {bars} bars on real speech, noise, odd sounds, languages never trained on and identities{missed}. Standard deviation across takes: {diversity}.
+It holds {held} of the {bars} bars on {about}{missed}. Standard deviation across takes: {diversity}.
 
 Held-out utterances of known speakers, {animations} animations of each model:
 
 | model | steps | LBE | MBE | \\|FDD\\| |
 | --- | --- | --- | --- | --- |
 {models}
-
-Identity found by voice, {utterances} held-out utterances of {speakers} speakers among {among}: F1 {f1} %, in white noise at 15 dB {noisy} %.
-
-**Limits.** The motion was learned from English, read aloud or synthesised. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do. Identities are voices of the corpus with styles drawn at random: a match means that the voice is similar, not that the person moves so. Most identities were learned from one recording. An average distance such as LBE rewards a model that keeps near the mean.
+{more}
+**Limits.** The motion was learned from English, read aloud or synthesised. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.
 
 **Misuse.** It makes a face say what a recording says. Ask the speaker; Talker labels its videos and files as synthetic, leave the label on.
 
 **Make it again.** `recipe.yaml` beside this file is this stage's; `python -m training reproduce checkpoints --speech LIBRISPEECH --unlabelled MFCC.npz` runs all of them.
 
-**Licence and credit.** MIT, as the project. Method: DiffusionTalker (Chen et al. 2023, arXiv 2311.16565); distillation after Salimans and Ho (2022). LibriSpeech ASR corpus, Vassil Panayotov, Guoguo Chen, Daniel Povey and Sanjeev Khudanpur (2015), from LibriVox recordings, Creative Commons Attribution 4.0; synthetic voices by flite (CMU), festival (CSTR, University of Edinburgh) and espeak-ng. No recording is part of this checkpoint.
+**Licence and credit.** MIT, as the project. Method: {method}; distillation after Salimans and Ho (2022). LibriSpeech ASR corpus, Vassil Panayotov, Guoguo Chen, Daniel Povey and Sanjeev Khudanpur (2015), from LibriVox recordings, Creative Commons Attribution 4.0; synthetic voices by flite (CMU), festival (CSTR, University of Edinburgh) and espeak-ng. No recording is part of this checkpoint.
 """

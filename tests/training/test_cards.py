@@ -58,6 +58,24 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
 
 
+def test_a_card_of_a_model_with_styles_has_their_table_and_no_identities(corpus, tmp_path):
+    folder = tmp_path / "diffposetalk"
+    shutil.copytree(CHECKPOINTS / "diffusiontalker", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "diffposetalk", "identities": [], "window_frames": 100}))
+    ours = report("diffposetalk", 0.09)
+    del ours["identity_matching"]
+    found = {"LVE": 0.005, "FDD": 2e-4, "MOD": 0.002, "BA": None}
+    ours["styles"] = {"utterances": 177, "right": found, "random": found, "none": found, "bars": ours["odd_sounds"]["bars"]}
+    ours["against"] = {"model": "diffusiontalker", "bars": ours["odd_sounds"]["bars"]}
+    write_card(ours, folder, corpus, [ours])
+    text = (folder / "MODEL_CARD.md").read_text()
+    assert text.startswith("# DiffPoseTalk, 8 steps") and "at most 100 frames" in text and "Identity found" not in text
+    assert "| mouth opening, mm | 2.000 | 2.000 | 2.000 |" in text and "| beat alignment of the head | - | - | - |" in text
+    assert "It holds 5 of the 6 bars on real speech and noise, odd sounds, languages never trained on, styles and what " in text
+    assert "Sun et al. 2024" in text and "Most identities" not in text
+
+
 def test_a_card_needs_all_measures(corpus, capsys):
     assert main(["evaluate", "diffusiontalker", "--corpus", str(corpus), "--card", "--limit", "1"]) == 2
     assert "leave --only and --limit out" in capsys.readouterr().err
