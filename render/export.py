@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from render.charts import write_chart
 from render.gltf import write_glbs
 from render.rig import Rig, default_rig
 from render.rigs.face import RigReport, report_of
+from render.vertex_animation import animated
 from render.video import encode, write_still
 from render.views import Pictures
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech
 from talker.errors import TalkerError
 from talker.formats import write_beat_json, write_live_link_csv
+from talker.motion import Motion
 from talker.takes import Takes
 
 STAGES = ("load", "encode", "match", "sample", "render", "write")
@@ -136,8 +139,9 @@ def _write_all(
     _remove_leftovers(directory, len(motions))
 
     started = time.perf_counter()
+    shown_rig, shown, truth = animated(rig, takes, pictures.truth)
     if outputs.comparison_mp4 or outputs.stills:
-        _write_pictures(takes, speech, rig, outputs, pictures, tell)
+        _write_pictures(shown, speech, shown_rig, outputs, dataclasses.replace(pictures, truth=truth), tell)
     rendered = time.perf_counter()
 
     tell("write", 0.0)
@@ -147,8 +151,8 @@ def _write_all(
     for motion, path in zip(motions, outputs.jsons, strict=True):
         write_beat_json(motion, path)
     tell("write", 0.2)
-    single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(motions, outputs.glbs))}
-    write_glbs(rig, single | {outputs.comparison_glb: (motions, None)})
+    single = {path: ([motion], [f"Take {i + 1}"]) for i, (motion, path) in enumerate(zip(shown, outputs.glbs))}
+    write_glbs(shown_rig, single | {outputs.comparison_glb: (shown, None)})
     tell("write", 0.7)
     write_chart(takes, speech, outputs.chart_png)
     written = time.perf_counter()
@@ -160,10 +164,10 @@ def _write_all(
 
 
 def _write_pictures(
-    takes: Takes, speech: Speech, rig: Rig, outputs: Outputs, pictures: Pictures, tell: Callback
+    takes: Sequence[Motion], speech: Speech, rig: Rig, outputs: Outputs, pictures: Pictures, tell: Callback
 ) -> None:
     """The stills, then the videos."""
-    motions, captions = pictures.shown(takes.motions)
+    motions, captions = pictures.shown(takes)
     tell("render", 0.0)
     if outputs.stills:
         stills = pictures.at_stills(motions)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from render.blend import incidence, vertex_normals
 from render.colors import to_linear
@@ -32,6 +33,12 @@ ROUGHNESS = 0.6
 
 STILL = 1e-6
 """Metres below which a shape does not move a vertex; such vertices are left out of its morph target."""
+
+UNTURNED = 1e-3
+"""Change of a normal, of length one, that a component may leave out."""
+
+NORMAL_FRAMES = 128
+"""Frames that decide how the normals of components turn, evenly spaced: some times as many as there are components."""
 
 ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
 COMPONENT = {"uint8": 5121, "uint16": 5123, "uint32": 5125, "float32": 5126}
@@ -54,7 +61,7 @@ def write_glb(rig: Rig, motions: Sequence[Motion], path: str | Path, names: Sequ
 def write_glbs(rig: Rig, files: dict[Path, tuple[Sequence[Motion], Sequence[str] | None]]) -> None:
     """Write several files with the same head, whose geometry is prepared once: path -> (motions, names)."""
     geometry = _Document()
-    primitive = _primitive(geometry, rig)
+    primitive = _primitive(geometry, rig, [motion for motions, _ in files.values() for motion in motions])
     neck = _Neck(geometry, rig)
     for path, (motions, names) in files.items():
         if not motions:
@@ -170,8 +177,9 @@ class _Document:
         )
 
 
-def _primitive(document: _Document, rig: Rig) -> dict:
-    """The head's geometry: attributes, triangles, and a morph target per shape and corrective, stored where it moves."""
+def _primitive(document: _Document, rig: Rig, motions: Sequence[Motion]) -> dict:
+    """The head's geometry: attributes, triangles, and a morph target per shape, corrective and component, stored where
+    it moves or turns what it is next to."""
     count = len(rig.vertices)
     adjacent = incidence(rig.faces, count)
     normals = _unit(vertex_normals(rig.vertices, rig.faces, adjacent))
@@ -188,35 +196,56 @@ def _primitive(document: _Document, rig: Rig) -> dict:
         "targets": [],
     }
     turns = np.zeros_like(rig.targets)
+    shapes = len(rig.targets) - len(rig.components)
+    turns[shapes:] = _component_normals(rig, motions, normals, adjacent)
     for k, delta in enumerate(rig.targets):
-        moved = np.flatnonzero(np.abs(delta).max(axis=1) > STILL)
+        moved = np.flatnonzero((np.abs(delta).max(axis=1) > STILL) | (np.abs(turns[k]).max(axis=1) > UNTURNED))
         if len(moved) == 0:
             moved = np.array([0])  # a sparse accessor must name a vertex, and every shape keeps its target
-        # The normals of a corrective are those that are missing where it acts, with its shapes there too.
-        weights = _typical_weights(rig, k)
-        there = np.flatnonzero(weights)
-        posed = rig.vertices + np.tensordot(weights[there], rig.targets[there], 1)
-        others = np.tensordot(weights[there], turns[there], 1)  # without its own, which is still zero
-        turned = turns[k] = (_unit(vertex_normals(posed, rig.faces, adjacent)) - normals - others) / weights[k]
+        if k < shapes:
+            # The normals of a corrective are those that are missing where it acts, with its shapes there too.
+            weights = _typical_weights(rig, k)
+            there = np.flatnonzero(weights)
+            posed = rig.vertices + np.tensordot(weights[there], rig.targets[there], 1)
+            others = np.tensordot(weights[there], turns[there], 1)  # without its own, which is still zero
+            turns[k] = (_unit(vertex_normals(posed, rig.faces, adjacent)) - normals - others) / weights[k]
         rows = document.view(moved.astype(index))
         primitive["targets"].append(
             {
                 "POSITION": document.sparse_accessor(count, rows, delta[moved].astype(np.float32), bounds=True),
-                "NORMAL": document.sparse_accessor(count, rows, turned[moved]),
+                "NORMAL": document.sparse_accessor(count, rows, turns[k, moved]),
             }
         )
     return primitive
 
 
 def _typical_weights(rig: Rig, target: int) -> np.ndarray:
-    """Weights (52 + K,) float32 of the pose that a target is for: a shape at 1, a corrective where it is 1."""
+    """Weights (52 + K + R,) float32 of the pose that a target is for: a shape at 1, a corrective where it is 1."""
     shapes = rig.correctives[target - len(ARKIT_NAMES)].shapes if target >= len(ARKIT_NAMES) else None
     weights = np.zeros(len(ARKIT_NAMES), np.float32)
     if shapes is None:
         weights[target] = 1.0
     else:
         weights[[ARKIT_INDEX[name] for name in shapes]] = 0.5 if len(shapes) == 1 else 1.0
-    return with_correctives(weights, rig.correctives)
+    return np.pad(with_correctives(weights, rig.correctives), (0, len(rig.components)))
+
+
+def _component_normals(rig: Rig, motions: Sequence[Motion], normals: np.ndarray, adjacent: csr_array) -> np.ndarray:
+    """What each component adds to the normals of the resting head, (R, V, 3) float32, for the motions in which they play.
+
+    Components act together and far, where no pose of one alone tells how normals turn; so these are the ones that come
+    nearest, by least squares, to the normals of NORMAL_FRAMES frames of the motions.
+    """
+    if not len(rig.components):
+        return rig.components
+    frames = np.concatenate([motion.coefficients for motion in motions])[:, len(ARKIT_NAMES) :]
+    frames = frames[np.unique(np.linspace(0, len(frames) - 1, NORMAL_FRAMES).round().astype(int))]
+    flat = rig.components.reshape(len(rig.components), -1)
+    turned = np.empty((len(frames), normals.size), np.float32)
+    for row, weights in zip(turned, frames):
+        posed = rig.vertices + (weights @ flat).reshape(-1, 3)
+        row[:] = (_unit(vertex_normals(posed, rig.faces, adjacent)) - normals).reshape(-1)
+    return np.linalg.lstsq(frames, turned, rcond=1e-5)[0].reshape(rig.components.shape).astype(np.float32)
 
 
 def _skinning(document: _Document, rig: Rig) -> dict:

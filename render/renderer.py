@@ -22,7 +22,7 @@ from render.layout import HEIGHT, WIDTH, Layout, Patch, backdrop
 from render.rig import Rig, rotation_matrices
 from render.shading import closed_first, materials, occluder
 from talker.errors import TalkerError
-from talker.motion import ARKIT_NAMES, HEAD_NAMES, Motion
+from talker.motion import HEAD_NAMES, Motion
 
 FIELD_OF_VIEW = np.radians(20.0)
 """Vertical angle of the camera: a portrait lens, which keeps a nose from growing."""
@@ -141,13 +141,13 @@ class Renderer:
     def frame(self, coefficients: np.ndarray, head: np.ndarray) -> np.ndarray:
         """One picture of all takes.
 
-        coefficients : (takes, 52), head : (takes, 3) radians -> (height, width, 3) uint8, sRGB; (height, width, 4)
+        coefficients : (takes, 52), or as many as the rig has columns, head : (takes, 3) radians -> (height, width, 3) uint8, sRGB; (height, width, 4)
         with opacity where the background is transparent
         """
         coefficients, head = np.asarray(coefficients, np.float32), np.asarray(head, np.float32)
-        if coefficients.shape != (self.takes, len(ARKIT_NAMES)) or head.shape != (self.takes, len(HEAD_NAMES)):
+        if coefficients.shape != (self.takes, self.rig.columns) or head.shape != (self.takes, len(HEAD_NAMES)):
             raise TalkerError(
-                f"A picture of {self.takes} takes needs coefficients ({self.takes}, {len(ARKIT_NAMES)}) and head "
+                f"A picture of {self.takes} takes needs coefficients ({self.takes}, {self.rig.columns}) and head "
                 f"({self.takes}, {len(HEAD_NAMES)}), not {coefficients.shape} and {head.shape}."
             )
         painter = self._open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -35,6 +36,8 @@ class Rig:
                   shoulders, in between on the neck. All ones unless given: the rig turns as one piece
     correctives : K of them, none unless given
     corrective_deltas : (K, V, 3) float32, one row per corrective
+    components  : (R, V, 3) float32, of an animation of vertices (render.vertex_animation), none unless given. Their
+                  weights are further columns behind the 52 coefficients, and are taken as they are; no file keeps them
     """
 
     vertices: np.ndarray
@@ -48,31 +51,51 @@ class Rig:
     head_weight: np.ndarray | None = None
     correctives: tuple[Corrective, ...] = ()
     corrective_deltas: np.ndarray | None = None
+    components: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.head_weight is None:
             object.__setattr__(self, "head_weight", np.ones(len(self.vertices), np.float32))
         if self.corrective_deltas is None:
             object.__setattr__(self, "corrective_deltas", np.zeros((0, *self.vertices.shape), np.float32))
+        if self.components is None:
+            object.__setattr__(self, "components", np.zeros((0, *self.vertices.shape), np.float32))
 
     @cached_property
     def targets(self) -> np.ndarray:
-        """All that is blended, (52 + K, V, 3) float32: the shapes' deltas, then the correctives'."""
-        if not self.correctives:
+        """All that is blended, (52 + K + R, V, 3) float32: the shapes' deltas, the correctives', the components."""
+        if not self.correctives and not len(self.components):
             return np.ascontiguousarray(self.deltas)
-        return np.concatenate([self.deltas, self.corrective_deltas])
+        return np.concatenate([self.deltas, self.corrective_deltas, self.components])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells a face that moves from every other, as 16 hex digits: its resting vertices and its targets."""
+        digest = hashlib.blake2b(digest_size=8)
+        for array in (self.vertices, self.targets):
+            digest.update(np.ascontiguousarray(array, np.float32).tobytes())
+        return digest.hexdigest()
+
+    @property
+    def columns(self) -> int:
+        """52 + R, numbers of a frame that pose it."""
+        return len(ARKIT_NAMES) + len(self.components)
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """Names (52 + K) of the rows of targets."""
-        return (*ARKIT_NAMES, *(corrective.name for corrective in self.correctives))
+        """Names (52 + K + R) of the rows of targets."""
+        components = (f"component_{number + 1}" for number in range(len(self.components)))
+        return (*ARKIT_NAMES, *(corrective.name for corrective in self.correctives), *components)
 
     def weights(self, coefficients: np.ndarray) -> np.ndarray:
-        """Blend weights that the targets get: coefficients (..., 52) -> (..., 52 + K) float32 in [0, 1].
+        """Blend weights that the targets get: coefficients (..., 52 + R) -> (..., 52 + K + R) float32 in [0, 1].
 
         See talker.blend_weights, where combinations are corrected.
         """
-        return blend_weights(np.asarray(coefficients, np.float32), self.correctives)
+        coefficients = np.asarray(coefficients, np.float32)
+        shapes = coefficients.shape[-1] - len(self.components)
+        weights = blend_weights(coefficients[..., :shapes], self.correctives)
+        return weights if not len(self.components) else np.concatenate([weights, coefficients[..., shapes:]], axis=-1)
 
     def pose(self, coefficients: np.ndarray) -> np.ndarray:
         """Vertices in metres, before head rotation: coefficients (..., 52) -> (..., V, 3) float32.

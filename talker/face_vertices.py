@@ -23,13 +23,14 @@ class FaceVertices(nn.Module):
 
     name        : the rig's, for messages and to find it again
     correctives : ARKit names that set the weight of each of the rig's K correctives (talker.blend_weights)
+    fingerprint : of the rig (render.rig.Rig.fingerprint), to know vertices that fit it
     index       : (V,) long, the vertices' rows in the rig
     targets     : (52 + K, V, 3) float32, metres; zeros for a face that has no shapes, to which none can be fitted
     """
 
-    def __init__(self, name: str, vertices: int, correctives: Sequence[Sequence[str]] = ()):
+    def __init__(self, name: str, vertices: int, correctives: Sequence[Sequence[str]] = (), fingerprint: str = ""):
         super().__init__()
-        self.name = name
+        self.name, self.fingerprint = name, fingerprint
         self.correctives = tuple(Corrective("_".join(shapes), tuple(shapes)) for shapes in correctives)
         self.register_buffer("index", torch.arange(vertices))
         self.register_buffer("targets", torch.zeros(len(ARKIT_NAMES) + len(self.correctives), vertices, 3))

@@ -176,10 +176,17 @@ class Talker:
 
         start = time.perf_counter()
         embedding = self.library.embedding(match.weights) if match.weights else None
-        coefficients, rotation = self.sample(
+        edit = edit and edit.resized(len(features.frames))
+        clean = self.denoise(
             features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count),
-            scales, None, head, edit, sampler,
+            scales, None, edit, sampler,
         )  # fmt: skip
+        coefficients, rotation = self.motion_of(clean, head, edit)
+        vertices = {}
+        if self.denoiser.vertices:
+            face = self.denoiser.face
+            displacements = self.denoiser.to_vertices(clean).cpu().numpy().astype(np.float16)
+            vertices = {"vertices": displacements, "vertex_index": face.index.cpu().numpy(), "rig": face.fingerprint}
         seconds["sample"] = time.perf_counter() - start
         return Takes(
             coefficients=coefficients,
@@ -191,6 +198,7 @@ class Talker:
             steps=steps or self.max_steps,
             device=self.device.type,
             seconds=seconds,
+            **vertices,
         )
 
     def sample(
@@ -211,18 +219,40 @@ class Talker:
         """Coefficients (S, T, 52) and head (S, T, 3) for speech features (T, D), an identity embedding (32,), or
         None for a model without identities, scales of guidance and a style (128,) or None; the other arguments as
         for `speak`."""
+        edit = edit and edit.resized(len(frames))
+        clean = self.denoise(frames, embedding, takes, seed, steps, eta, callback, scales, style, edit, sampler)
+        return self.motion_of(clean, head, edit)
+
+    @torch.inference_mode()
+    def denoise(
+        self,
+        frames: np.ndarray,
+        embedding: torch.Tensor | None,
+        takes: int,
+        seed: int,
+        steps: int | None,
+        eta: float | None,
+        callback: Callable[[int, int], None] | None,
+        scales: Mapping[str, float] | None,
+        style: torch.Tensor | None,
+        edit: MotionEdit | None,
+        sampler: str | None,
+    ) -> torch.Tensor:
+        """What the model makes, standardised: x0 (S, T, C). Arguments as for `sample`; the edit is as long as the speech."""
         model = self.denoiser
         generators = take_generators(seed, takes)
         options = {} if eta is None else {"eta": eta}
-        edit = edit and edit.resized(len(frames))
-        with torch.inference_mode():
-            noise = draw_noise((takes, len(frames), model.channels), generators).to(self.device)
-            clean = model.sample(
-                SAMPLERS[sampler or model.config.sampler], model.condition(frames, embedding, style),
-                model.start_noise(noise), steps, scales, edit and edit.standardised(model), callback,
-                generator=generators, **options,
-            )  # fmt: skip
-            coefficients, rotation = (part.float().cpu().numpy() for part in model.to_motion(clean))
+        noise = draw_noise((takes, len(frames), model.channels), generators).to(self.device)
+        return model.sample(
+            SAMPLERS[sampler or model.config.sampler], model.condition(frames, embedding, style),
+            model.start_noise(noise), steps, scales, edit and edit.standardised(model), callback,
+            generator=generators, **options,
+        )  # fmt: skip
+
+    def motion_of(self, clean: torch.Tensor, head: bool, edit: MotionEdit | None) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (S, T, 52) and head (S, T, 3) of what the model made, with what is given as it was given."""
+        coefficients, rotation = (part.float().cpu().numpy() for part in self.denoiser.to_motion(clean))
         if edit is not None:
-            coefficients, rotation = edit.restore(coefficients, rotation, len(model.config.channels) > len(ARKIT_NAMES))
+            has_head = len(self.denoiser.config.channels) > len(ARKIT_NAMES)
+            coefficients, rotation = edit.restore(coefficients, rotation, has_head)
         return coefficients, rotation if head else np.zeros_like(rotation)

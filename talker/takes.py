@@ -13,6 +13,10 @@ from talker.atomic import whole_file
 from talker.errors import TalkerError
 from talker.identity import Match
 from talker.motion import ARKIT_NAMES, LIP_REGION, UPPER_FACE_REGION, Motion
+from talker.principal_components import principal_components
+
+VERTEX_TOLERANCE = 2e-5
+"""Metres by which a coordinate of a vertex may be off in the file: a fiftieth of a millimetre."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Takes:
     identity     : the identity that speaks, with all similarities
     model, steps, device : the checkpoint's name, sampling steps, torch device
     seconds      : stage -> seconds it took; not part of the file, which depends on the inputs only
+    vertices     : (S, T, V, 3) displacements in metres from the resting face, of a model that makes vertices; the
+                   coefficients are fitted to them. None of other models. The file holds their principal components
+    vertex_index : (V,) which vertices of the rig; rig : fingerprint of that rig
     """
 
     coefficients: np.ndarray
@@ -37,6 +44,9 @@ class Takes:
     steps: int
     device: str = "cpu"
     seconds: dict[str, float] = field(default_factory=dict)
+    vertices: np.ndarray | None = None
+    vertex_index: np.ndarray | None = None
+    rig: str = ""
 
     @property
     def motions(self) -> list[Motion]:
@@ -74,8 +84,22 @@ class Takes:
                 model=np.array(self.model),
                 steps=np.int64(self.steps),
                 device=np.array(self.device),
+                **self._vertex_arrays(),
             )
         return path
+
+    def _vertex_arrays(self) -> dict[str, np.ndarray]:
+        """What the file holds of vertices: weights (S, T, r) of components (r, V, 3), the index and the rig."""
+        if self.vertices is None:
+            return {}
+        shape = self.vertices.shape
+        weights, components = principal_components(self.vertices.reshape(shape[0] * shape[1], -1), VERTEX_TOLERANCE)
+        return {
+            "vertex_weights": weights.reshape(*shape[:2], -1),
+            "vertex_components": components.reshape(-1, *shape[2:]),
+            "vertex_index": np.asarray(self.vertex_index, np.int64),
+            "rig": np.array(self.rig),
+        }
 
 
 def load_takes(path: str | Path) -> Takes:
@@ -104,12 +128,26 @@ def load_takes(path: str | Path) -> Takes:
             model=str(stored["model"]),
             steps=int(stored["steps"]),
             device=str(stored["device"]),
+            **_vertices(stored),
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise TalkerError(f"{path.name} is not a takes file of Talker or is damaged; generate it again.") from error
     shape = takes.coefficients.shape
+    if takes.vertices is not None and takes.vertices.shape != (*shape[:2], len(takes.vertex_index), 3):
+        raise TalkerError(f"{path.name} holds vertices that do not fit its coefficients; generate it again.")
     if len(shape) != 3 or takes.head.shape != (*shape[:2], 3) or 0 in shape or not takes.fps > 0:
         raise TalkerError(f"{path.name} holds arrays that do not fit together; generate it again.")
     if not (np.isfinite(takes.coefficients).all() and np.isfinite(takes.head).all()):
         raise TalkerError(f"{path.name} holds values that are not numbers (NaN or infinite); generate it again.")
     return takes
+
+
+def _vertices(stored: dict[str, np.ndarray]) -> dict:
+    """The fields of takes with vertices from a file's arrays; none where it has none."""
+    if "vertex_weights" not in stored:
+        return {}
+    weights, components = stored["vertex_weights"], stored["vertex_components"]
+    vertices = (weights @ components.reshape(len(components), -1)).reshape(*weights.shape[:2], *components.shape[1:])
+    if not np.isfinite(vertices).all():
+        raise ValueError("vertices that are not numbers")
+    return {"vertices": vertices.astype(np.float16), "vertex_index": stored["vertex_index"], "rig": str(stored["rig"])}

@@ -55,6 +55,7 @@ def face_config(rig: Rig) -> dict:
     """The fields of ThreeDiFaceConfig that say which face is moved."""
     return {
         "face": rig.name,
+        "face_fingerprint": rig.fingerprint,
         "face_vertices": len(face_index(rig)),
         "correctives": [list(corrective.shapes) for corrective in rig.correctives],
     }

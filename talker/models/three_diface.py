@@ -43,7 +43,7 @@ class ThreeDiFaceConfig(MotionConfig):
     """MotionConfig with the network's sizes and the face that it moves; `channels` are the coefficients that
     are fitted.
 
-    face, face_vertices, correctives : the rig's name, V, and what talker.face_vertices calls correctives
+    face, face_fingerprint, face_vertices, correctives : see talker.face_vertices; face_vertices is V
     hidden_dim : channels at the full frame rate, and of the speaker's vector
     layers     : how often the frame rate is halved
     """
@@ -56,6 +56,7 @@ class ThreeDiFaceConfig(MotionConfig):
     hidden_dim: int = 64
     layers: int = 1
     face: str = "default"
+    face_fingerprint: str = ""
     face_vertices: int = 5023
     correctives: list[list[str]] = field(default_factory=list)
 
@@ -86,7 +87,7 @@ class ThreeDiFace(MotionModel):
             )
         self._channels = 3 * config.face_vertices
         super().__init__(config)
-        self.face = FaceVertices(config.face, config.face_vertices, config.correctives)
+        self.face = FaceVertices(config.face, config.face_vertices, config.correctives, config.face_fingerprint)
         width = config.hidden_dim
         self.motion_encoder = nn.Linear(self.channels, width)
         self.step_encoder = StepEncoder(width)

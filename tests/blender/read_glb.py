@@ -28,6 +28,7 @@ for thing in bpy.data.objects:
         "keys": [block.name for block in keys.key_blocks],
         "curves": {path: [list(point.co) for point in curve.keyframe_points] for path, curve in curves.items()},
         "vertices": len(thing.data.vertices),
+        "ranges": {block.name: [block.slider_min, block.slider_max] for block in keys.key_blocks},
         "height": thing.dimensions.z,  # Blender's axis that points up
     }
 turns = {}

@@ -12,6 +12,7 @@ import pytest
 from render.gltf import quaternions, write_glb
 from render.rig import default_rig
 from render.rigs.load import load_rig_file
+from render.vertex_animation import component_rig
 from talker.motion import ARKIT_NAMES, Motion
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -40,6 +41,20 @@ def motion(rng) -> Motion:
     return Motion(rng.uniform(0, 1, (15, 52)).astype(np.float32), head.astype(np.float32))
 
 
+def in_blender(path: Path) -> dict:
+    """What Blender made of a GLB, or the test is skipped."""
+    if not shutil.which("blender"):
+        pytest.skip("no Blender; packages-dev.txt names the Debian package")
+    seen = path.with_suffix(".json")
+    finished = subprocess.run(
+        ["blender", "--background", "--factory-startup", "--python-exit-code", "1", "--python",
+         TESTS / "blender" / "read_glb.py", "--", path, seen],
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return json.loads(seen.read_text())
+
+
 def assert_nothing_to_say(report: dict) -> None:
     assert report["issues"]["messages"] == [], "not even a hint"
     assert report["info"]["hasMorphTargets"] and report["info"]["animationCount"] == 1
@@ -58,6 +73,23 @@ def test_the_validator_has_nothing_to_say(validate, motion, ball_rig, bust_rig, 
         assert_nothing_to_say(report)
 
 
+def test_the_validator_has_nothing_to_say_on_vertices_and_blender_moves_them(validate, tmp_path, rng):
+    """Vertices that a model moved, as components: whose weights must not leave [0, 1], where Blender clips them."""
+    rig = default_rig()
+    motion = Motion(np.zeros((15, 52), np.float32), np.zeros((15, 3), np.float32))
+    index = rig.parts["lips"]
+    vertices = np.einsum("tk,kvc->tvc", rng.normal(size=(15, 2)), 0.002 * rng.normal(size=(2, len(index), 3)))
+    moving, (shown,) = component_rig(rig, [motion], [vertices], index)
+    write_glb(moving, [shown], tmp_path / "vertices.glb")
+    assert_nothing_to_say(validate(tmp_path / "vertices.glb")[0])
+    (head,) = in_blender(tmp_path / "vertices.glb")["heads"].values()
+    for column in (52, 53, 54):
+        points = np.array(head["curves"][f'key_blocks["component_{column - 51}"].value'])
+        np.testing.assert_allclose(points[:, 1], shown.coefficients[:, column], atol=1e-5)
+        low, high = head["ranges"][f"component_{column - 51}"]
+        assert low <= points[:, 1].min() and points[:, 1].max() <= high
+
+
 def test_the_validator_does_find_faults(validate, motion, ball_rig, tmp_path):
     write_glb(ball_rig, [motion], tmp_path / "a.glb")
     content = (tmp_path / "a.glb").read_bytes()
@@ -73,17 +105,9 @@ def test_the_validator_has_nothing_to_say_on_ict_facekit(validate, motion, ict_f
 
 def test_blender_finds_shape_keys_with_moving_curves(motion, tmp_path):
     """The default head, two takes: names in order, a key per frame, the rig's weights, the head's turn."""
-    if not shutil.which("blender"):
-        pytest.skip("no Blender; packages-dev.txt names the Debian package")
     rig = default_rig()
     write_glb(rig, [motion, motion], tmp_path / "two.glb")
-    finished = subprocess.run(
-        ["blender", "--background", "--factory-startup", "--python-exit-code", "1", "--python",
-         TESTS / "blender" / "read_glb.py", "--", tmp_path / "two.glb", tmp_path / "seen.json"],
-        capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    seen = json.loads((tmp_path / "seen.json").read_text())
+    seen = in_blender(tmp_path / "two.glb")
     assert len(seen["heads"]) == 2
     weights = rig.weights(motion.coefficients)
     for head in seen["heads"].values():

@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from talker import Talker
+from talker.audio import speech_from_array
+from talker.editing import plan_edit
+from talker.encoders import CompactSpeechConfig, CompactSpeechModel, SpeechEncoder
 from talker.errors import TalkerError
+from talker.guidance import guided
 from talker.models.three_diface import VARIANCE, ThreeDiFace, ThreeDiFaceConfig
-from talker.motion import ARKIT_INDEX
+from talker.motion import ARKIT_INDEX, Motion
 from talker.samplers import ddim
 from talker.schedules import cosine_schedule
 
@@ -78,6 +83,9 @@ def test_without_speech_only_the_speech_is_gone(model):
         assert not torch.allclose(gone, model(x, step, first))
         half = model(x, step, first.repeat(2).without(audio=torch.tensor([True, False])))
         assert torch.allclose(half[0], gone[0]) and torch.allclose(half[1], model(x, step, first)[1])
+        # Eq. 3 by hand: s = 0.5 is half-way between the two.
+        mixed = guided(model, {"audio": 0.5})(x, step, first)
+        assert torch.allclose(mixed, (gone + model(x, step, first)) / 2, atol=1e-6)
 
 
 def test_the_same_takes_whatever_their_number_and_no_windows(model, monkeypatch):
@@ -126,3 +134,36 @@ def test_settings_that_do_not_fit_get_a_sentence():
         make_model(channels=[*ARKIT_INDEX, "yaw", "pitch", "roll"])
     with pytest.raises(TalkerError, match="8 channels"):
         ThreeDiFace(ThreeDiFaceConfig(["a"], 5, 4, identity_dim=32, hidden_dim=8))
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder")
+    CompactSpeechModel(CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=5, voice_size=4)).save_pretrained(folder)
+    return Talker(make_model(), SpeechEncoder.from_pretrained(str(folder)), "tiny", torch.device("cpu"))
+
+
+def test_takes_hold_the_vertices_and_the_coefficients_fitted_to_them(talker, rng):
+    speech = speech_from_array((0.1 * rng.normal(size=16_000)).astype(np.float32), 16_000, "noise")
+    takes = talker.speak(speech, takes=2, steps=4)
+    assert takes.vertices.shape == (2, 30, VERTICES, 3) and takes.vertex_index.tolist() == list(range(VERTICES))
+    assert takes.rig == talker.denoiser.face.fingerprint and not takes.head.any()
+    fitted = talker.denoiser.face.coefficients(torch.from_numpy(takes.vertices.astype(np.float32)).flatten(2))
+    assert np.abs(talker.denoiser.face.displacements(fitted).numpy() - talker.denoiser.face.displacements(
+        torch.from_numpy(takes.coefficients)).numpy()).max() < 1e-3  # fmt: skip
+    # Half-way to takes that hear no speech unless asked for otherwise, which differ more.
+    assert np.array_equal(takes.vertices, talker.speak(speech, takes=2, steps=4, guidance=0.5).vertices)
+    assert not np.array_equal(takes.vertices, talker.speak(speech, takes=2, steps=4, guidance=1.0).vertices)
+    with pytest.raises(TalkerError, match="without guidance by style"):
+        talker.speak(speech, guidance={"style": 2.0})
+
+
+def test_given_coefficients_come_back_and_their_vertices_are_the_rigs(talker, rng):
+    speech = speech_from_array((0.1 * rng.normal(size=16_000)).astype(np.float32), 16_000, "noise")
+    motion = Motion(rng.uniform(0, 0.5, (30, 52)).astype(np.float32), np.zeros((30, 3), np.float32))
+    takes = talker.speak(speech, takes=2, steps=4, edit=plan_edit(motion, keep=(0.2, 0.0)))
+    assert np.array_equal(takes.coefficients[:, :6], np.broadcast_to(motion.coefficients[:6], (2, 6, 52)))
+    rig = talker.denoiser.face.displacements(torch.from_numpy(motion.coefficients[:6])).view(6, VERTICES, 3).numpy()
+    assert np.abs(takes.vertices[:, :6].astype(np.float32) - rig).max() < 1e-4
+    assert not np.array_equal(takes.vertices[0, 10:], takes.vertices[1, 10:])
