@@ -11,6 +11,7 @@ from talker.errors import TalkerError
 VERBS = {
     "corpus": ("training.corpus", "make a training corpus in BEAT's layout from speech"),
     "speech-encoder": ("training.encoder_training", "train the compact speech encoder on a corpus"),
+    "style-encoder": ("training.style_encoder", "train the speaking style encoder on a corpus's motion"),
     "train": ("training.trainer", "train a denoiser on a corpus"),
     "distill": ("training.distillation", "halve a teacher's steps by progressive distillation"),
     "evaluate": ("training.evaluate", "measure a checkpoint on held-out speech"),

@@ -125,7 +125,7 @@ class Trainer:
         self.recipe, self.caches, self.folder, self.progress = recipe, caches, Path(folder), progress
         self.accelerator = accelerator or make_accelerator(recipe)
         self.model = objective.model
-        self.noise_channels = getattr(objective, "noise_channels", self.model.channels)
+        self.noise_channels = getattr(objective, "noise_channels", None)
         self.total = self.prepare_data()
         objective.to(self.accelerator.device)
         self.parameters = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
