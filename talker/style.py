@@ -8,7 +8,7 @@ mouth opens, how brows and lids are held and how a head moves, and not what is s
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -78,7 +78,7 @@ class StyleEncoder(nn.Module):
             raise TalkerError(
                 f"The checkpoint {folder} is a {config.get('model_type')!r}, not a style encoder; give style-encoder's folder."
             )
-        known = StyleConfig.__dataclass_fields__
+        known = {f.name for f in fields(StyleConfig)}
         model = cls(StyleConfig(**{name: value for name, value in config.items() if name in known}))
         load_tensors(model, tensors, folder)
         return model.to(device).eval().requires_grad_(False)

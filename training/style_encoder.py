@@ -156,7 +156,7 @@ def same_speaker_auc(styles: Tensor, speakers: list[str]) -> float:
 
 def measure_styles(model: StyleEncoder, train: FeatureCache, corpus: str | Path) -> list[Bar]:
     """The encoder's bars on a corpus's held-out motion: the speaker of unseen utterances by their nearest neighbour
-    among training utterances, and same or different among windows of speakers who never trained."""
+    among training utterances, and same or different among windows of speakers who never trained, where there are two."""
     model.eval()
     fps, length = model.config.fps, model.config.frames
     shown, names = utterance_styles(model, train)
@@ -170,11 +170,12 @@ def measure_styles(model: StyleEncoder, train: FeatureCache, corpus: str | Path)
         for start in range(0, len(channels) - length + 1, length):
             windows.append(model.encode_channels(channels[start : start + length]))
             speakers.append(utterance.speaker)
-    auc = same_speaker_auc(torch.stack(windows), speakers)
-    return [
-        Bar(f"Nearest neighbour's speaker, {len(unseen)} unseen utterances", accuracy, ">=", ACCURACY_BAR),
-        Bar(f"Same or different speaker (AUC), {len(windows)} windows of {len(set(speakers))} unseen", auc, ">=", AUC_BAR),
-    ]
+    bars = [Bar(f"Nearest neighbour's speaker, {len(unseen)} unseen utterances", accuracy, ">=", ACCURACY_BAR)]
+    if len(set(speakers)) > 1:
+        auc = same_speaker_auc(torch.stack(windows), speakers)
+        people = f"{len(windows)} windows of {len(set(speakers))} unseen speakers"
+        bars.append(Bar(f"Same or different speaker (AUC), {people}", auc, ">=", AUC_BAR))
+    return bars
 
 
 @dataclass(frozen=True)
@@ -218,15 +219,14 @@ def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
     lines = {"neutral": "speaks the most like everybody"}
     for name, rule in NAMED_STYLES.items():
         columns = [k for k, channel in enumerate(channels) if channel.startswith(rule.channels)]
-        if not columns:  # of a model without head
-            continue
         amount = {True: np.std, False: np.mean}[rule.moving]
         values = np.array(
             [np.mean([amount(motion[u][:, columns], axis=0).sum() for u in of_speaker[one]]) for one in speakers]
         )
         order = np.argsort(-values if rule.most else values, kind="stable").tolist()
-        chosen[name] = next(k for k in order if k not in chosen.values())
-        lines[name] = rule.line
+        free = [k for k in order if k not in chosen.values()]
+        if columns and free:  # a model without head, or fewer than eight speakers
+            chosen[name], lines[name] = free[0], rule.line
     named = StyleEncoder(dataclasses.replace(model.config, styles={n: f"{lines[n]} ({speakers[k]})" for n, k in chosen.items()}))
     named.load_state_dict(model.state_dict() | {"vectors": styles[list(chosen.values())]})
     return named.eval()
