@@ -1,15 +1,19 @@
-"""Charts: what every take does with mouth, brows and lids, under the waveform that drives them all."""
+"""Charts: what every take does with mouth, brows and lids, under the waveform that drives them all; and curves of a
+motion before and after it was edited."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from talker.atomic import whole_file
 from talker.audio import SAMPLE_RATE, Speech
+from talker.editing import CHANNELS, Keyframe, MotionEdit
 from talker.motion import ARKIT_INDEX, Motion
 from talker.takes import Takes
 
@@ -20,7 +24,11 @@ FONT_POINTS = 14
 TAKE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A7A7A", "#000000")
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008); more takes start over, dashed."""
 
-INK, PALE = "#30353d", "#9aa3b0"
+INK, PALE, GIVEN = "#30353d", "#9aa3b0", "#e9edf3"
+"""Colours of text, of what is behind, and of ranges in which motion is given."""
+
+EDIT_PANEL_INCHES = 1.5
+"""Height of a curve in the chart of an edit."""
 
 MAX_COLUMNS = 1600
 """Columns that the waveform is reduced to before it is drawn: more than the chart has pixels."""
@@ -85,22 +93,79 @@ def draw_chart(takes: Takes, speech: Speech) -> Figure:
         axis.grid(axis="y", color="#e4e7eb")
     axes[-1].set_xlabel("Seconds")
     axes[-1].set_xlim(0, max(speech.seconds, len(motions[0].coefficients) / takes.fps))
-    for axis in (wave, *axes):
+    _finish(figure, [wave, *axes], axes[0])
+    return figure
+
+
+def draw_edit_chart(
+    before: Motion,
+    after: Motion,
+    edit: MotionEdit,
+    keyframes: Sequence[Keyframe],
+    shapes: Mapping[str, tuple[Sequence[str], float]],
+) -> Figure:
+    """The figure of an edit: shapes before and after it over seconds, keyframes as dots, and ranges in which motion is
+    given shaded.
+
+    shapes : label -> the channels of talker.editing whose mean is drawn, and what their 1 is called (degrees for radians)
+    """
+    high = 1.0 + EDIT_PANEL_INCHES * len(shapes)
+    figure = Figure(figsize=(WIDTH_INCHES, high), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(len(shapes), sharex=True, squeeze=False)[:, 0])
+    for axis, (label, (names, unit)) in zip(axes, shapes.items(), strict=True):
+        index = [CHANNELS.index(name) for name in names]
+        drawn = []
+        for motion, name, style in ((before, "Before", {"color": PALE}), (after, "After", {"color": TAKE_COLORS[1]})):
+            values = unit * np.concatenate([motion.coefficients, motion.head], axis=1)[:, index].mean(axis=1)
+            axis.plot(np.arange(len(values)) / motion.fps, values, linewidth=1.8, label=name, **style)
+            drawn.append(values)
+        given = np.flatnonzero((edit.mask[:, index] == 1).all(axis=1))
+        for run in np.split(given, np.flatnonzero(np.diff(given) > 1) + 1):
+            if len(run) > 1:
+                axis.axvspan(run[0] / edit.fps, run[-1] / edit.fps, color=GIVEN, zorder=0, linewidth=0)
+        set_here = [
+            (keyframe.time, unit * float(np.mean([keyframe.coefficients[name] for name in names])))
+            for keyframe in keyframes
+            if all(name in keyframe.coefficients for name in names)
+        ]
+        # Before the others, or a chart without keyframes of its first shape would have no dot in its legend.
+        axis.plot(*np.array(set_here).reshape(-1, 2).T, "o", color=INK, markersize=8, label="Keyframe", zorder=3)
+        low, top = min(map(np.min, drawn)), max(map(np.max, drawn))
+        if unit == 1:
+            axis.set_ylim(-0.02, max(0.5, 1.05 * float(top)))
+        else:
+            axis.set_ylim(min(-3.0, 1.15 * float(low)), max(3.0, 1.15 * float(top)))
+        axis.set_title(label if unit == 1 else f"{label}, degrees", loc="left", fontsize=FONT_POINTS, color=INK)
+        axis.locator_params(axis="y", nbins=3)
+        axis.grid(axis="y", color="#e4e7eb")
+    axes[-1].set_xlabel("Seconds")
+    axes[-1].set_xlim(0, before.seconds)
+    _finish(figure, axes, axes[0])
+    return figure
+
+
+def _finish(figure: Figure, axes: Sequence[Axes], labelled: Axes) -> None:
+    """Spines, letters and, on top, the legend of an axis, alike in all charts."""
+    for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.tick_params(labelsize=FONT_POINTS, colors=INK)
         axis.yaxis.label.set(size=FONT_POINTS, color=INK)
         axis.xaxis.label.set(size=FONT_POINTS, color=INK)
-    figure.align_ylabels([wave, *axes])
-    handles, names = axes[0].get_legend_handles_labels()
+    figure.align_ylabels(axes)
+    handles, names = labelled.get_legend_handles_labels()
     figure.legend(
         handles, names, loc="outside upper center", ncols=min(4, len(names)), fontsize=FONT_POINTS, frameon=False,
         handlelength=1.2, columnspacing=1.2, labelcolor=INK,
     )  # fmt: skip
-    return figure
 
 
 def write_chart(takes: Takes, speech: Speech, path: str | Path) -> None:
     """Write draw_chart as a PNG (840 x 1008 pixels), whole or not at all."""
-    figure = draw_chart(takes, speech)
+    write_figure(draw_chart(takes, speech), path)
+
+
+def write_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png")

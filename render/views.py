@@ -50,6 +50,7 @@ class Pictures:
     truth         : recorded motion of the same speech, shown first, as the takes' measure
     stills        : seconds at which pictures are saved
     transparent   : whether a video without background, and stills without background, are wanted
+    captions      : of what is shown, the recorded motion's first; "Ground truth", "Take 1" and so on unless given
 
     Raises TalkerError when a value is none of these.
     """
@@ -61,6 +62,7 @@ class Pictures:
     truth: Motion | None = None
     stills: Sequence[float] = field(default=())
     transparent: bool = False
+    captions: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
         sides = (self.width, self.height)
@@ -97,7 +99,7 @@ class Pictures:
         if self.view == "difference":
             named = named[:2]
         motions, captions = zip(*named, strict=True)
-        return [resample(motion, fps, frames) for motion in motions], list(captions)
+        return [resample(motion, fps, frames) for motion in motions], list(self.captions or captions)
 
     def renderer(
         self, rig: Rig, motions: Sequence[Motion], captions: Sequence[str], transparent: bool = False, fine: bool | None = None

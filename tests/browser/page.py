@@ -13,9 +13,7 @@ def upload(page: Page, path: Path) -> None:
 
 
 def set_takes(page: Page, takes: int) -> None:
-    box = page.locator("#takes input[type=number]")
-    box.fill(str(takes))
-    box.blur()
+    fill(page, "#takes", str(takes))
 
 
 def generate(page: Page) -> None:
@@ -43,6 +41,21 @@ def choose(page: Page, place: str, option: str) -> None:
     """Pick an option of a drop-down list."""
     page.locator(f"{place} input").click()
     page.get_by_role("option", name=option, exact=True).click()
+
+
+def fill(page: Page, place: str, value: str) -> None:
+    """Type a number into a slider's box or a number's."""
+    box = page.locator(f"{place} input[type=number]")
+    box.fill(value)
+    box.blur()
+
+
+def download(page: Page, place: str, name: str, folder: Path) -> Path:
+    """Save one of the files that a list offers."""
+    with page.expect_download() as started:
+        page.locator(f"{place} a[download='{name}']").click()
+    started.value.save_as(folder / name)
+    return folder / name
 
 
 def add_voice(page: Page, name: str) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from render.charts import TAKE_COLORS, curves, draw_chart, envelope, write_chart
+from render.charts import TAKE_COLORS, curves, draw_chart, draw_edit_chart, envelope, write_chart
+from talker.editing import Keyframe, Lock, plan_edit
 from talker.motion import ARKIT_INDEX, Motion
 
 
@@ -52,3 +53,24 @@ def test_the_picture_is_written_whole(takes, speech, tmp_path):
     blue = np.abs(pixels.astype(int) - (0, 0x72, 0xB2)).sum(axis=2) < 60
     assert blue.sum() > 500, "the first take's lines are there"
     assert [path.name for path in tmp_path.iterdir()] == ["chart.png"]
+
+
+def test_an_edit_is_drawn_before_and_after_with_its_keyframes(rng):
+    """Of both sides the mean, of the head degrees; ranges that were locked are shaded from first to last frame."""
+    before, after = (
+        Motion(rng.random((30, 52), np.float32), rng.normal(0, 0.1, (30, 3)).astype(np.float32)) for _ in range(2)
+    )
+    smile = ("mouthSmileLeft", "mouthSmileRight")
+    keyframes = [Keyframe(0.5, {"mouthSmileLeft": 0.2, "mouthSmileRight": 0.4})]
+    edit = plan_edit(before, keyframes, [Lock("head", 0.2, 0.4)])
+    shapes = {"Smile": (smile, 1.0), "Head turned": (("yaw",), 180 / np.pi)}
+    first, second = draw_edit_chart(before, after, edit, keyframes, shapes).axes
+    assert [axis.get_title("left") for axis in (first, second)] == ["Smile", "Head turned, degrees"]
+    for line, motion in zip(first.lines, (before, after)):
+        mean = motion.coefficients[:, [ARKIT_INDEX[name] for name in smile]].mean(axis=1)
+        np.testing.assert_allclose(line.get_ydata(), mean, rtol=1e-6)
+    np.testing.assert_allclose(first.lines[2].get_xydata(), [[0.5, 0.3]])
+    assert not len(second.lines[2].get_xydata()) and not first.patches
+    np.testing.assert_allclose(second.lines[1].get_ydata(), np.degrees(after.head[:, 0]), rtol=1e-5)
+    span = second.patches[0].get_bbox()
+    np.testing.assert_allclose([span.x0, span.x1], [6 / 30, 12 / 30])

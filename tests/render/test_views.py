@@ -117,6 +117,8 @@ def test_recorded_motion_comes_first_and_as_long_as_the_takes():
     assert [len(m.coefficients) for m in motions] == [30] * 4 and {m.fps for m in motions} == {30.0}
     motions, captions = Pictures(truth=truth, view="difference").shown(opening([0], frames=30))
     assert captions == ["Ground truth", "Take 1"]
+    named = Pictures(truth=truth, captions=("Before", "After"))
+    assert named.shown(opening([0], frames=30))[1] == ["Before", "After"]
 
 
 def test_a_transparent_video_comes_back_with_its_background_open(ball_rig, tmp_path):

@@ -1,0 +1,148 @@
+"""Model, identity, style and guidance: what is chosen under Speak and holds for editing too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from page.models import Models
+from page.reporting import sentences
+from page.scenes import speech_of
+from talker.audio import Speech
+from talker.enrol import enrol
+from talker.identity import AUTO, EnrolledIdentity
+from talker.motion import HEAD_NAMES
+from talker.pipeline import Talker
+from talker.takes import Takes
+
+MATCHED, ALONE = "Match the voice", "Nobody"
+"""First choices of the identity and of the one that it is blended with."""
+
+HIGHEST_GUIDANCE = 5.0
+"""Of a model that exaggerates its conditions, as DiffPoseTalk does (equation 10); one that trades them for diversity,
+as 3DiFACE does (figure 3), goes from 0 to 1."""
+
+
+class Settings(NamedTuple):
+    """The components, in the order in which handlers receive their values; and those values.
+
+    model, identity, steps, head : as Talker.speak has them
+    partner, share : whom the identity is blended with ("" for nobody), and percent of the blend that is the partner
+    audio_guidance, style_guidance : scales, of account for the models that were trained for them
+    added          : identities that the visitor added
+    """
+
+    model: Any
+    identity: Any
+    partner: Any
+    share: Any
+    steps: Any
+    head: Any
+    audio_guidance: Any
+    style_guidance: Any
+    added: Any
+
+    def speak(
+        self, models: Models, speech: Speech, takes: int, seed: int, callback: Callable[[str, float], None], **options
+    ) -> Takes:
+        """Sample takes with these settings; options as Talker.speak has them. Raises TalkerError."""
+        talker = models.talker(self.model, self.added)
+        identity = self.identity
+        # The share comes in percent, and alone when the partner is the same.
+        if self.partner and self.partner != identity:
+            identity = {identity: 100 - self.share, self.partner: self.share}
+        scales = {"audio": self.audio_guidance, "style": self.style_guidance}
+        if talker.denoiser.guidances:
+            options["guidance"] = {name: scales[name] for name in talker.denoiser.guidances}
+        return talker.speak(
+            speech, takes, int(seed or 0), identity, int(self.steps), head=self.head, callback=callback, **options
+        )
+
+
+def _names(talker: Talker, first: str, value: str = AUTO) -> list[tuple[str, str]]:
+    """Choices of an identity, after a first one that is none of them."""
+    return [(first, value), *((name, name) for name in talker.identities)]
+
+
+def offers(models: Models, talker: Talker) -> dict[str, dict]:
+    """What a model offers: control → the properties that follow from it. What it has not is not shown."""
+    denoiser = talker.denoiser
+    found = {
+        "model": {"info": models.summaries[talker.name]},
+        "identity": {"choices": _names(talker, MATCHED), "value": AUTO, "visible": bool(talker.identities)},
+        "partner": {"choices": _names(talker, ALONE, ""), "value": ""},
+        "blend": {"visible": bool(talker.identities)},
+        "head": {"visible": HEAD_NAMES[0] in denoiser.config.channels},
+        "steps": {"maximum": talker.max_steps, "value": talker.max_steps},
+    }
+    for name in ("audio", "style"):
+        start = denoiser.default_guidance.get(name, 1.0)
+        found[f"{name}_guidance"] = {
+            "minimum": 0.0, "maximum": HIGHEST_GUIDANCE if start > 1 else 1.0, "value": start,
+            "visible": name in denoiser.guidances,
+        }  # fmt: skip
+    return found
+
+
+def settings_controls(models: Models, audio: gr.Audio) -> Settings:
+    """Who speaks and how: model, identity, head, steps, guidance; and a voice that is added from `audio`."""
+    first = offers(models, models.talker(models.default))
+    model = gr.Dropdown(list(models.summaries), value=models.default, label="Model", elem_id="model", **first["model"])
+    identity = gr.Dropdown(
+        label="Identity", info="Whose way of talking the faces have", elem_id="identity", **first["identity"]
+    )
+    with gr.Accordion("Blend identities, add a voice", open=False, elem_id="identities", **first["blend"]) as blend:
+        partner = gr.Dropdown(label="Blend with", elem_id="partner", **first["partner"])
+        share = gr.Slider(0, 100, value=50, step=5, label="Its share in percent", elem_id="share")
+        name = gr.Textbox(
+            label="Add this voice as", max_length=40, elem_id="voice-name", placeholder="A name",
+            info="From the speech above, for this visit only. Ask the speaker first.",
+        )  # fmt: skip
+        add = gr.Button("Add this voice", size="md", elem_id="add-voice")
+    head = gr.Checkbox(True, label="Head motion", elem_id="head", **first["head"])
+    with gr.Accordion("Steps and guidance", open=False, elem_id="sampling"):
+        steps = gr.Slider(1, step=1, label="Steps", info="Fewer are faster", elem_id="steps", **first["steps"])
+        audio_guidance = gr.Slider(
+            step=0.05, label="Guidance of the speech", info="Higher follows it more closely, lower differs more",
+            elem_id="audio-guidance", **first["audio_guidance"],
+        )  # fmt: skip
+        style_guidance = gr.Slider(
+            step=0.05, label="Guidance of the style", info="Higher shows it more strongly", elem_id="style-guidance",
+            **first["style_guidance"],
+        )  # fmt: skip
+    added = gr.State({})
+    followers = {
+        "model": model, "identity": identity, "partner": partner, "blend": blend, "head": head, "steps": steps, "audio_guidance": audio_guidance, "style_guidance": style_guidance,
+    }  # fmt: skip
+    model.change(
+        lambda name, added: _follow(models, name, added, followers), [model, added], list(followers.values()),
+        concurrency_id="model", concurrency_limit=1, api_visibility="private", show_progress="hidden",
+    )  # fmt: skip
+    add.click(
+        lambda *values: _add_voice(models, *values), [audio, name, model, added], [added, identity, partner, name],
+        # An error would cover the choosers.
+        api_visibility="private", concurrency_limit=1, concurrency_id="model", show_progress="hidden",
+    )  # fmt: skip
+    return Settings(model, identity, partner, share, steps, head, audio_guidance, style_guidance, added)
+
+
+def _follow(models: Models, name: str, added: Mapping[str, EnrolledIdentity], followers: Mapping[str, Any]) -> list:
+    """The controls for the model that was chosen. Raises the sentence that says why it cannot be loaded."""
+    with sentences():
+        found = offers(models, models.talker(name, added))
+    return [type(follower)(**found[control]) for control, follower in followers.items()]
+
+
+def _add_voice(
+    models: Models, audio: str | None, name: str, model: str, added: dict[str, EnrolledIdentity]
+) -> tuple[dict[str, EnrolledIdentity], gr.Dropdown, gr.Dropdown, str]:
+    """An identity from the recording on the page, at once the chosen one. It is the visitor's own: it is kept in the
+    session, and nobody else sees it."""
+    with sentences():
+        identity = enrol(models.talker(model, added), name or "", [speech_of(audio)]).identity
+    added = added | {identity.name: identity}
+    mine = models.talker(model, added)
+    chooser = gr.Dropdown(_names(mine, MATCHED), value=identity.name)
+    return added, chooser, gr.Dropdown(_names(mine, ALONE, "")), ""
