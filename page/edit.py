@@ -204,8 +204,9 @@ def edit_tab(models: Models, spoken: Spoken) -> None:
 
     def opened(scenes: dict[str, Scene], motion: str | None, audio: str | None) -> tuple:
         with sentences():
-            label, scene = uploaded(motion, audio)
-        return {**scenes, label: scene}, gr.Dropdown([*scenes, label], value=label)
+            own = uploaded(motion, audio)
+        scenes = {**scenes, **own}
+        return scenes, gr.Dropdown(list(scenes), value=next(iter(own)))
 
     def keyed(scenes: dict[str, Scene], name: str, held: Held, active: list[str], time: float, *sliders: float) -> tuple:
         held, active = set_keyframe(scenes[name], held, active, time, sliders)

@@ -10,7 +10,7 @@ from talker.audio import Speech, load_speech
 from talker.errors import TalkerError
 from talker.formats import read_motion
 from talker.motion import FPS, Motion, check_lengths, resample
-from talker.takes import Takes
+from talker.takes import Takes, load_takes
 
 MOTION_FILES = [".csv", ".json", ".npz"]
 """What talker.formats reads: Live Link Face, BEAT, Talker's own."""
@@ -43,14 +43,16 @@ def with_edit(scenes: Mapping[str, Scene], motion: Motion, speech: Speech) -> tu
     return name, {**scenes, name: Scene(motion, speech)}
 
 
-def uploaded(motion: str | None, audio: str | None) -> tuple[str, Scene]:
-    """The name and the scene of a motion file and its recording. Raises TalkerError when one is missing or cannot be
-    read, and when they differ in length."""
+def uploaded(motion: str | None, audio: str | None) -> dict[str, Scene]:
+    """The scenes of a motion file and its recording, by name: several takes of an npz are several. Raises TalkerError
+    when one is missing or cannot be read, and when they differ in length."""
     if motion is None:
         raise TalkerError("There is no motion yet; upload a Live Link Face CSV, a BEAT JSON or Talker's npz.")
     if audio is None:
         raise TalkerError("There is no speech to this motion yet; upload the recording that belongs to it.")
-    speech, read = load_speech(audio), read_motion(motion)
-    label = Path(motion).name
-    check_lengths(read, speech.seconds, label)
-    return label, Scene(resample(read, FPS, speech.frames(FPS)), speech)
+    label, speech = Path(motion).name, load_speech(audio)
+    motions = load_takes(motion).motions if label.lower().endswith(".npz") else [read_motion(motion)]
+    check_lengths(motions[0], speech.seconds, label)
+    names = [label] if len(motions) == 1 else [f"{label}, take {i + 1}" for i in range(len(motions))]
+    whole = (resample(one, FPS, speech.frames(FPS)) for one in motions)
+    return {name: Scene(one, speech) for name, one in zip(names, whole, strict=True)}

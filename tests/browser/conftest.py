@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,21 +42,18 @@ def chromium_path() -> str:
     pytest.skip("no Chromium on this machine; packages-dev.txt names the Debian package")
 
 
-@pytest.fixture(scope="session")
-def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
-    """Address of app.py, started as a user starts it, on a free port and with its own cache."""
+@contextmanager
+def serving(command: list[str], folder: Path) -> Iterator[str]:
+    """Address of a page that a command serves, on a free port and with its own cache in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log.txt"
-    environment = os.environ | {
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("gradio")),
-    }
+    log = folder / "log.txt"
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio")}
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             deadline = time.monotonic() + PATIENCE / 1000
@@ -68,6 +66,13 @@ def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
             process.terminate()
             process.wait(30)
     assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture(scope="session")
+def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
+    """Address of app.py, started as a user starts it."""
+    with serving(["app.py"], tmp_path_factory.mktemp("app")) as url:
+        yield url
 
 
 def _answers(url: str) -> bool:
@@ -106,15 +111,15 @@ def browser(launch) -> Browser:
 
 
 @pytest.fixture(scope="session")
-def visit(app_url) -> Callable[..., Page]:
-    """Open the app in a browser and wait until it can be used."""
+def visit(request) -> Callable[..., Page]:
+    """Open the app, or another address of it, in a browser and wait until it can be used."""
 
-    def open_page(browser: Browser, width: int = 1280, height: int = 900, **context) -> Page:
+    def open_page(browser: Browser, width: int = 1280, height: int = 900, url: str | None = None, **context) -> Page:
         page = browser.new_context(viewport={"width": width, "height": height}, **context).new_page()
         page.set_default_timeout(PATIENCE)
         page.requested = []
         page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(app_url)
+        page.goto(url or request.getfixturevalue("app_url"))
         page.locator("#generate").wait_for()
         return page
 

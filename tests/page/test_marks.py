@@ -112,10 +112,12 @@ def test_an_uploaded_motion_comes_to_thirty_frames_and_lasts_as_its_speech(scene
     recording = tmp_path / "speech.wav"
     soundfile.write(recording, scene.speech.samples, SAMPLE_RATE)
     twice = Motion(scene.motion.coefficients.repeat(2, axis=0), scene.motion.head.repeat(2, axis=0), 60)
-    label, own = uploaded(write_live_link_csv(twice, tmp_path / "phone.csv"), recording)
+    ((label, own),) = uploaded(str(write_live_link_csv(twice, tmp_path / "phone.csv")), recording).items()
     assert label == "phone.csv" and own.motion.fps == 30
     np.testing.assert_allclose(own.motion.coefficients, scene.motion.coefficients, atol=1e-6)
-    half = write_live_link_csv(Motion(twice.coefficients[:60], twice.head[:60], 60), tmp_path / "half.csv")
+    two = Takes(*(np.stack([one] * 2) for one in (scene.motion.coefficients, scene.motion.head)), 30, 0, NO_MATCH, "m", 1)
+    assert list(uploaded(str(two.save(tmp_path / "t.npz")), recording)) == ["t.npz, take 1", "t.npz, take 2"]
+    half = str(write_live_link_csv(Motion(twice.coefficients[:60], twice.head[:60], 60), tmp_path / "half.csv"))
     with pytest.raises(TalkerError, match="half.csv lasts 1.00 s at 60 frames a second, but its speech 2.00 s"):
         uploaded(half, recording)
     with pytest.raises(TalkerError, match="upload the recording that belongs to it"):
