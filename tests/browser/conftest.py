@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PATIENCE = 240_000
+PATIENCE = 600_000
 """Milliseconds to wait for anything: the app renders on whatever cores other work leaves."""
 
 FLAGS = (

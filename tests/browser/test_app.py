@@ -20,7 +20,7 @@ from talker.motion import ARKIT_NAMES, FPS
 from talker.takes import load_takes
 from tests.browser.page import add_voice, choose, generate, generate_and_read_error, set_takes, upload
 
-pytestmark = pytest.mark.timeout(600)  # of which most is the software renderer's on a busy machine
+pytestmark = pytest.mark.timeout(1200)  # of which most is the software renderer's on a busy machine
 
 TAKES = 2
 
@@ -151,7 +151,7 @@ def test_a_second_run_replaces_the_first(uploaded, example_clip):
     set_takes(uploaded, 1)
     uploaded.locator("#generate").click()
     seconds = load_speech(example_clip).frames() / FPS
-    expect(uploaded.locator("#timing")).to_contain_text(f"1 take of {seconds:.1f} s", timeout=240_000)
+    expect(uploaded.locator("#timing")).to_contain_text(f"1 take of {seconds:.1f} s", timeout=PATIENCE)
     assert uploaded.locator("#comparison video").get_attribute("src") != first
     uploaded.locator("#viewer canvas").wait_for()
 

@@ -13,7 +13,7 @@ from talker.motion import ARKIT_INDEX, LIP_REGION, UPPER_FACE_REGION, Motion
 from talker.takes import load_takes
 from tests.browser.page import choose, download, fill, set_takes, upload
 
-pytestmark = pytest.mark.timeout(900)  # of which most is the software renderer's on a busy machine
+pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer's on a busy machine
 
 
 @pytest.fixture(scope="module")

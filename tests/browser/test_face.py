@@ -18,7 +18,7 @@ from talker.audio import load_speech
 from talker.motion import FPS, Motion
 from tests.browser.page import generate, generate_and_read_error, set_takes, upload, upload_face
 
-pytestmark = pytest.mark.timeout(900)  # of which most is the software renderer's on a busy machine
+pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer's on a busy machine
 
 
 @pytest.fixture(scope="module")
