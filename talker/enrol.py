@@ -7,17 +7,17 @@ continuously enriched and expanded by finetuning" (paper, section 3.2), here wit
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
+from talker import fine_tuning
 from talker.audio import Speech
 from talker.errors import TalkerError
+from talker.fine_tuning import parts, references, trainable_copy
 from talker.identity import AUTO, WITHOUT_IDENTITIES, EnrolledIdentity, mixture
 from talker.identity_file import taken
 from talker.models.motion_model import Condition, MotionModel
@@ -123,7 +123,7 @@ def enrol(
         name, voices, identity.encoder, embedding.cpu().numpy(), talker.fingerprints["checkpoint"], talker.name
     )
     before, after = (held_out_error(talker, e, pairs, seed) for e in (start, embedding))
-    held_out = sum(len(motion.head[parts(len(frames))[2]]) for frames, motion in pairs) / FPS
+    held_out = sum(len(motion.head[parts(len(frames), HELD_OUT)[2]]) for frames, motion in pairs) / FPS
     return Enrolment(identity, neighbours, seconds, held_out, before, after)
 
 
@@ -135,89 +135,27 @@ def fine_tune(
     batch: int = 8,
     learning_rate: float = 0.02,
     pull: float = 0.01,
-    patience: int = 3,
     seed: int = 0,
     callback: Callable[[str, float], None] | None = None,
 ) -> torch.Tensor:
     """The embedding (32,) with which the denoiser best explains motion; the denoiser itself stays as it is.
 
     start : (32,) to begin at; pairs : speech features (T, D) with motion of T frames at FPS
-    Minimises the squared error of the predicted clean motion, standardised, at random steps and crops
-    (eq. 12), plus `pull` times the squared distance from `start`, by Adam. Every 10 steps the error on the part
-    before the held-out end is taken, at every diffusion step with fixed noise; what was best there is returned,
-    and `patience` looks without a better one end the search.
+    pull  : weight of the squared distance from `start` beside the squared error; see talker.fine_tuning
     """
-    device = start.device
-    # A frozen copy in training mode, whose recurrent layers have the fast backward pass, but without dropout.
-    model = copy.deepcopy(denoiser).requires_grad_(False).train()
-    for module in model.modules():
-        if hasattr(module, "dropout") and isinstance(module.dropout, float):
-            module.dropout = 0.0
-        elif isinstance(module, nn.Dropout):
-            module.p = 0.0
-    utterances = []
-    for frames, motion in pairs:
-        values = torch.from_numpy(np.concatenate([motion.coefficients, motion.head], axis=1)[:, : model.channels])
-        train, stop, _ = parts(len(frames))
-        utterances.append((torch.from_numpy(frames).to(device), model.standardise(values.to(device)), train, stop))
-    generator = torch.Generator().manual_seed(seed)
+    model = trainable_copy(denoiser).requires_grad_(False)
     embedding = start.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([embedding], lr=learning_rate)
 
-    def error(audio: torch.Tensor, clean: torch.Tensor, step: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Squared error (B, T, C) of what the model makes of noised motion (B, T, C)."""
-        x = model.schedule.add_noise(clean, step, noise.to(device))
+    def difference(audio: torch.Tensor, clean: torch.Tensor, step: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        x = model.schedule.add_noise(clean, step, noise.to(start.device))
         condition = Condition(audio, embedding.expand(len(clean), -1))
-        return (model(x, step.to(device), condition) - clean) ** 2
+        return model(x, step.to(start.device), condition) - clean
 
-    checks = []
-    for audio, clean, _, stop in utterances:
-        # The frames before the part that decides are heard too, but do not count.
-        first = max(0, stop.stop - 2 * CROP)
-        levels = torch.arange(1, model.schedule.steps + 1)[:: max(1, model.schedule.steps // 8)]
-        noise = torch.randn((len(levels), stop.stop - first, model.channels), generator=generator)
-        checks.append((audio[first : stop.stop], clean[first : stop.stop], stop.start - first, levels, noise))
-
-    @torch.no_grad()
-    def check() -> float:
-        losses = []
-        for audio, clean, begin, levels, noise in checks:
-            shape = (len(levels), -1, -1)
-            losses.append(error(audio.expand(shape), clean.expand(shape), levels, noise)[:, max(0, begin) :].mean().item())
-        return sum(losses) / len(losses)
-
-    best, best_loss, since = start.clone(), check(), 0
-    weights = torch.tensor([float(train.stop) for _, _, train, _ in utterances])
-    for done in range(1, steps + 1):
-        length = min(CROP, *(train.stop for _, _, train, _ in utterances))
-        crops = []
-        for row in torch.multinomial(weights, batch, replacement=True, generator=generator):
-            audio, clean, train, _ = utterances[row]
-            begin = int(torch.randint(train.stop - length + 1, (), generator=generator))
-            crops.append((audio[begin : begin + length], clean[begin : begin + length]))
-        audio, clean = (torch.stack(part) for part in zip(*crops))
-        step = torch.randint(1, model.schedule.steps + 1, (batch,), generator=generator)
-        loss = error(audio, clean, step, torch.randn(clean.shape, generator=generator)).mean()
-        optimiser.zero_grad()
-        (loss + pull * ((embedding - start) ** 2).mean()).backward()
-        optimiser.step()
-        if callback is not None:
-            callback("tune", done / steps)
-        if done % 10 == 0:
-            now, since = check(), since + 1
-            if now < best_loss:
-                best, best_loss, since = embedding.detach().clone(), now, 0
-            if since == patience:
-                break
-    if callback is not None:
-        callback("tune", 1.0)
-    return best
-
-
-def parts(frames: int) -> tuple[slice, slice, slice]:
-    """Of a recording's frames: those to train on, those that decide when to stop, those held out."""
-    stop, end = round(frames * (1 - 2 * HELD_OUT)), round(frames * (1 - HELD_OUT))
-    return slice(0, stop), slice(stop, end), slice(end, frames)
+    fine_tuning.fine_tune(
+        model, [embedding], difference, references(model, pairs, HELD_OUT), steps, batch, learning_rate, CROP,
+        penalty=lambda: pull * ((embedding - start) ** 2).mean(), seed=seed, callback=callback,
+    )  # fmt: skip
+    return embedding.detach()
 
 
 def held_out_error(
@@ -227,6 +165,6 @@ def held_out_error(
     errors = []
     for frames, motion in pairs:
         coefficients, _ = talker.sample(frames, embedding, takes=4, seed=seed)
-        tail = parts(len(frames))[2]
+        tail = parts(len(frames), HELD_OUT)[2]
         errors.append(np.abs(coefficients[:, tail] - motion.coefficients[tail]).mean())
     return float(np.mean(errors))

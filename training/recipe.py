@@ -43,6 +43,7 @@ class Recipe:
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
     rig              : face whose vertices a model moves or takes losses on: a look, or the path of a file; "" is the first look
+    skip             : of 3DiFACE; see ThreeDiFaceConfig
     drop_audio       : share of the crops that 3DiFACE hears no speech with
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
@@ -88,6 +89,7 @@ class Recipe:
     stages: tuple[int, ...] = ()
     lip_noise: float = 1.0
     rig: str = ""
+    skip: bool = False
     drop_audio: float = 0.1
     fps: float = FPS
     heads: int = 8

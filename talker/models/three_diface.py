@@ -8,7 +8,10 @@ makes displacements of it. All of it is convolutional, so any length is denoised
 The layers are those of the released code: kernels of 2 at a stride of 2 down and up, of 3 elsewhere, SiLU after
 each, twice the channels at half the rate, where the speech of two frames is stacked. Chosen here: sequences
 are padded at their end to what can be halved, and by their first and last frame within convolutions; the
-speaker's vector is the identity library's, found by voice for strangers.
+speaker's vector is the identity library's, found by voice for strangers; and, where `skip` says so, what comes into a
+condition block is added to what it makes, and what came down to what goes up, as in a U-Net. Without that, as published,
+half an hour of training learns jaw and lips, and nothing of gaze, lids and brows, which move few vertices: they have to
+be taught to pass before they can be denoised.
 
 Noise against displacements: every coordinate gets noise of variance 1, so displacements are divided by
 one number for all coordinates, with which the sum of their variances is VARIANCE. Standardising each coordinate
@@ -46,6 +49,7 @@ class ThreeDiFaceConfig(MotionConfig):
     face, face_fingerprint, face_vertices, correctives : see talker.face_vertices; face_vertices is V
     hidden_dim : channels at the full frame rate, and of the speaker's vector
     layers     : how often the frame rate is halved
+    skip       : whether layers add to what they are given; see above
     """
 
     model_type: ClassVar[str] = "3diface"
@@ -55,6 +59,7 @@ class ThreeDiFaceConfig(MotionConfig):
     identity_dim: int = 64
     hidden_dim: int = 64
     layers: int = 1
+    skip: bool = False
     face: str = "default"
     face_fingerprint: str = ""
     face_vertices: int = 5023
@@ -125,18 +130,27 @@ class ThreeDiFace(MotionModel):
         if condition.without_audio is not None:
             # What stands for no speech is zero (section 3).
             audio = audio.masked_fill(condition.without_audio[:, None, None], 0.0)
-        encoded = F.silu(encoded) + self.step_encoder(step.to(encoded.dtype) * (TIME_SCALE / self.schedule.steps))[:, None]
+        skip = self.config.skip
+        time = self.step_encoder(step.to(encoded.dtype) * (TIME_SCALE / self.schedule.steps))[:, None]
+        encoded = (encoded if skip else F.silu(encoded)) + time
         multiple = 2**self.config.layers
         hidden, audio = (
             F.pad(part.transpose(1, 2), (0, -frames % multiple), mode="replicate") for part in (encoded, audio)
         )
-        hidden = self.first(torch.cat([hidden, audio], dim=1))
-        speech = [audio]
-        for down, combine in zip(self.down, self.down_condition):
+
+        def combined(block: nn.Module, hidden: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+            made = block(torch.cat([hidden, heard], dim=1))
+            return hidden + made if skip else made
+
+        hidden = combined(self.first, hidden, audio)
+        speech, passed = [audio], []
+        for down, block in zip(self.down, self.down_condition):
+            passed.append(hidden)
             speech.append(torch.cat([speech[-1][..., 0::2], speech[-1][..., 1::2]], dim=1))
-            hidden = combine(torch.cat([down(hidden), speech[-1]], dim=1))
-        for up, combine, heard in zip(self.up, self.up_condition, speech[-2::-1]):
-            hidden = combine(torch.cat([up(hidden), heard], dim=1))
+            hidden = combined(block, down(hidden), speech[-1])
+        for up, block, heard, before in zip(self.up, self.up_condition, speech[-2::-1], passed[::-1]):
+            hidden = up(hidden) + before if skip else up(hidden)
+            hidden = combined(block, hidden, heard)
         hidden = hidden.transpose(1, 2)[:, :frames]
         return hidden if condition.identity is None else hidden + condition.identity[:, None]
 

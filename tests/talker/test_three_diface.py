@@ -42,11 +42,12 @@ def predict(model, x, audio, step=3, identity="a"):
         return model(x, torch.full((len(x),), step), model.condition(audio, identity if model.library else None))
 
 
+@pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("layers, reach", [(1, (24, 39)), (2, (10, 53))])
-def test_a_frame_of_noise_reaches_as_far_as_the_convolutions(layers, reach):
+def test_a_frame_of_noise_reaches_as_far_as_the_convolutions(layers, reach, skip):
     """By hand for one halving, of frame 32: a kernel of 3 makes it 31 to 33, at half the rate 15 and 16, two kernels of 3
     there 13 to 18, at the full rate 26 to 37, and the last two kernels of 3 24 to 39."""
-    model = make_model(layers).double()
+    model = make_model(layers, skip=skip).double()
     audio, x = torch.randn(64, 5), torch.randn(1, 64, 3 * VERTICES).double()
     changed = x.clone()
     changed[:, 32] += 1
@@ -72,6 +73,22 @@ def test_takes_speech_and_speakers_do_not_mix(model):
     apart = both - predict(model, x, audio, identity="b")
     of_hand = (model.library.embedding("a") - model.library.embedding("b")) @ model.motion_decoder.weight.T
     assert torch.allclose(apart, of_hand.expand_as(apart), atol=1e-5)
+
+
+def test_with_skips_silent_blocks_pass_on_what_the_encoder_heard():
+    """Blocks that say nothing leave the motion encoder's output as it is, and without skips nothing of it."""
+    outputs = []
+    for skip in (True, False):
+        model = make_model(skip=skip, identities=())
+        for block in (model.first, *model.down_condition, *model.up, *model.up_condition):
+            for parameter in block.parameters():
+                torch.nn.init.zeros_(parameter)
+        x = torch.randn(1, 10, 21, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            heard = model.motion_encoder(x) + model.step_encoder(torch.tensor([150.0]))[:, None]
+            outputs.append((predict(model, x, torch.randn(10, 5)), model.motion_decoder(heard)))
+    assert torch.allclose(*outputs[0], atol=1e-5)
+    assert torch.allclose(outputs[1][0], torch.zeros(1, 10, 21), atol=1e-6)
 
 
 def test_without_speech_only_the_speech_is_gone(model):
