@@ -175,10 +175,13 @@ class CompactSpeechModel(PreTrainedModel):
     def _init_weights(self, module):
         """Every layer keeps the initialisation that PyTorch gives it."""
 
+    def convolve(self, cepstra: Tensor) -> Tensor:
+        """(B, T, 13) MFCCs every 10 ms → (B, T // 2, hidden_size) every 20 ms, below the GRU."""
+        return self.blocks(self.stem(cepstra.transpose(1, 2))).transpose(1, 2)
+
     def forward(self, cepstra: Tensor, return_dict: bool = True, **_) -> BaseModelOutput:
         """(B, T, 13) MFCCs every 10 ms → last_hidden_state (B, T // 2, feature_size) every 20 ms."""
-        hidden = self.blocks(self.stem(cepstra.transpose(1, 2))).transpose(1, 2)
-        hidden, _ = self.gru(self.dropout(hidden))
+        hidden, _ = self.gru(self.dropout(self.convolve(cepstra)))
         return BaseModelOutput(last_hidden_state=self.normalise(self.project(self.dropout(hidden))))
 
 
@@ -200,16 +203,58 @@ def resample_features(features: Tensor, times: Tensor, frames: int, fps: float) 
     return features[left] * (1 - weight) + features[right] * weight
 
 
-class SpeechEncoder:
-    """A frozen speech model. Features of any rate are brought to the motion's by linear interpolation."""
+class SpeechTrunk(nn.Module):
+    """What a speech model has above its convolutions, to be trained with a denoiser (DiffPoseTalk, section 3.2).
 
-    def __init__(self, model: PreTrainedModel, extractor=None):
+    As the paper does, the convolutions' output is resampled to the motion's frame rate below this part, so that it
+    makes one feature a frame.
+    """
+
+    def __init__(self, config: PreTrainedConfig | dict):
+        """config : of the speech model, or what its JSON holds. TalkerError for models built otherwise."""
+        super().__init__()
+        config = AutoConfig.for_model(**config) if isinstance(config, dict) else config
+        model = AutoModel.from_config(config)
+        self.compact = isinstance(model, CompactSpeechModel)
+        self.parts = ("gru", "project", "normalise") if self.compact else ("feature_projection", "encoder")
+        if not self.compact and not all(hasattr(model, part) for part in ("feature_extractor", *self.parts)):
+            raise TalkerError(
+                f"A {config.model_type} has no convolutions over the waveform to leave as they are; train with another speech "
+                "encoder, or set train_encoder: false in the recipe."
+            )
+        for part in self.parts:
+            self.add_module(part, getattr(model, part))
+        self.size = config.feature_size if self.compact else config.hidden_size
+
+    def load_from(self, model: PreTrainedModel) -> None:
+        """Begin with a trained speech model's weights."""
+        for part in self.parts:
+            getattr(self, part).load_state_dict(getattr(model, part).state_dict())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, T, F) of the convolutions -> (B, T, size)."""
+        if self.compact:
+            return self.normalise(self.project(self.gru(features)[0]))
+        hidden = self.feature_projection(features)
+        return self.encoder(hidden[0] if isinstance(hidden, tuple) else hidden).last_hidden_state
+
+
+class SpeechEncoder:
+    """A frozen speech model. Features of any rate are brought to the motion's by linear interpolation.
+
+    convolutions : stop above the model's convolutions; what follows is a SpeechTrunk's, in the denoiser
+    """
+
+    def __init__(self, model: PreTrainedModel, extractor=None, convolutions: bool = False):
         self.model = model.eval().requires_grad_(False)
         self.extractor = extractor
         self.compact = isinstance(model, CompactSpeechModel)
+        self.convolutions = convolutions
 
     @classmethod
-    def from_pretrained(cls, folder_or_id: str | Path, device: str | torch.device = "cpu") -> SpeechEncoder:
+    def from_pretrained(
+        cls, folder_or_id: str | Path, device: str | torch.device = "cpu", convolutions: bool = False
+    ) -> SpeechEncoder:
         """Load from a folder, or by a model hub's id where a hub can be reached. TalkerError if neither."""
         transformers_logging.disable_progress_bar()  # a bar of its own for a second's loading
         try:
@@ -228,12 +273,15 @@ class SpeechEncoder:
                 extractor = Wav2Vec2FeatureExtractor(sampling_rate=SAMPLE_RATE, do_normalize=True)
         for parameter in model.parameters():
             parameter.data = parameter.data.clone()  # out of the memory-mapped file, into aligned memory
-        return cls(model.to(device), extractor)
+        return cls(model.to(device), extractor, convolutions)
 
     @property
     def feature_size(self) -> int:
         """D, the width of a frame's features."""
-        return self.model.config.feature_size if self.compact else self.model.config.hidden_size
+        config = self.model.config
+        if self.convolutions:
+            return config.hidden_size if self.compact else config.conv_dim[-1]
+        return config.feature_size if self.compact else config.hidden_size
 
     @property
     def voice_size(self) -> int:
@@ -248,15 +296,16 @@ class SpeechEncoder:
             # torch.tensor copies into aligned memory: kernels round differently off alignment, and takes
             # are to come out the same bit for bit.
             cepstra = torch.tensor(mfcc(speech.samples))[None].to(device)
-            hidden = self.model(cepstra).last_hidden_state[0].cpu()
+            hidden = (self.model.convolve(cepstra) if self.convolutions else self.model(cepstra).last_hidden_state)[0].cpu()
             mel = torch.tensor(voice_fbank(speech.samples))[None].to(device)
             voice = self.model.voice(mel)[0].cpu()
             # A feature stands for two analysis windows; its time is the middle of both.
             first, shift = (FRAME_LENGTH + FRAME_SHIFT) / 2, 2 * FRAME_SHIFT
         else:
             inputs = self.extractor(speech.samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").to(device)
-            hidden = self.model(**inputs).last_hidden_state[0].float().cpu()
-            voice = hidden.mean(0)
+            whole = self.model(**inputs).last_hidden_state[0].float().cpu()
+            voice = whole.mean(0)
+            hidden = self.model.feature_extractor(inputs.input_values)[0].T.float().cpu() if self.convolutions else whole
             first, shift = _feature_clock(self.model.config, speech.seconds, len(hidden))
         times = first + shift * torch.arange(len(hidden), dtype=torch.float64)
         return SpeechFeatures(resample_features(hidden, times, frames, fps).numpy(), voice.numpy())

@@ -46,6 +46,11 @@ HEAD_NAMES: tuple[str, ...] = ("yaw", "pitch", "roll")
 pitch > 0 nods down, roll > 0 raises the face's own left side."""
 
 
+FLAME_NAMES: tuple[str, ...] = (*(f"expression{k}" for k in range(1, 51)), "jawX", "jawY", "jawZ")
+"""Channels of a face in FLAME's terms (Li et al. 2017): 50 coefficients of expression, and the jaw's rotation as axis
+times angle in radians. The head's rotation is HEAD_NAMES, in FLAME's axes, which are these."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """One animation of a face.

@@ -20,7 +20,7 @@ from talker.guidance import Guidance, guidance_scales
 from talker.identity import AUTO, EnrolledIdentity, Identities, Match
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
-from talker.motion import ARKIT_NAMES, FPS, Motion, check_lengths
+from talker.motion import ARKIT_NAMES, Motion, check_lengths
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.takes import Takes
 
@@ -89,7 +89,9 @@ class Talker:
         encoder_name = config.get("encoder", "speech-encoder")
         # An encoder beside the checkpoint or among the embedded ones; anything else is a hub's id.
         beside = [place / encoder_name for place in (folder.parent, CHECKPOINTS) if (place / encoder_name).is_dir()]
-        encoder = SpeechEncoder.from_pretrained(beside[0] if beside else encoder_name, device)
+        # A denoiser that has trained the encoder's upper layers brings them itself.
+        place, convolutions = beside[0] if beside else encoder_name, bool(config.get("trunk"))
+        encoder = SpeechEncoder.from_pretrained(place, device, convolutions)
         talker = cls(denoiser, encoder, folder.resolve().name, torch.device(device))
         talker.seconds_to_load = time.perf_counter() - start
         return talker
@@ -165,7 +167,8 @@ class Talker:
 
         start = time.perf_counter()
         report("encode", 0.0)
-        features = self.encoder.encode(speech, speech.frames(FPS), FPS)
+        fps = self.denoiser.config.fps
+        features = self.encoder.encode(speech, speech.frames(fps), fps)
         report("encode", 1.0)
         seconds["encode"] = time.perf_counter() - start
 
@@ -191,7 +194,7 @@ class Talker:
         return Takes(
             coefficients=coefficients,
             head=rotation,
-            fps=FPS,
+            fps=fps,
             seed=seed,
             identity=match,
             model=self.name,

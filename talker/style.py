@@ -101,14 +101,14 @@ class StyleEncoder(nn.Module):
 
         Raises TalkerError when the motion is shorter than SHORTEST, or the encoder is not for ARKit's coefficients.
         """
-        if self.config.channels != [*ARKIT_NAMES, *HEAD_NAMES]:
+        if self.config.channels[: len(ARKIT_NAMES)] != list(ARKIT_NAMES):
             raise TalkerError("This style encoder is for FLAME's motion; give one that was trained on coefficients.")
         if motion.seconds < SHORTEST:
             raise TalkerError(
                 f"The motion for the style lasts {motion.seconds:.2f} s; give at least {SHORTEST:g} s of somebody who speaks."
             )
         motion = resample(motion, self.config.fps)
-        return self.encode_channels(np.concatenate([motion.coefficients, motion.head], axis=1))
+        return self.encode_channels(np.concatenate([motion.coefficients, motion.head], axis=1)[:, : len(self.config.channels)])
 
     @torch.inference_mode()
     def encode_channels(self, motion: np.ndarray) -> Tensor:

@@ -15,6 +15,20 @@ from safetensors.torch import load_file, save_file
 
 from talker.atomic import whole_file
 from talker.errors import TalkerError
+from talker.motion import ARKIT_NAMES, FLAME_NAMES, HEAD_NAMES
+from training.recipe import Recipe
+
+
+def motion_channels(recipe: Recipe, cache: FeatureCache) -> list[str]:
+    """Names of the channels that a recipe models of a split's motion. TalkerError where one is in FLAME's terms and the
+    other in ARKit's."""
+    if bool(recipe.flame) != (cache.shapes is not None):
+        has, wants = ("FLAME's", "ARKit's") if cache.shapes is not None else ("ARKit's", "FLAME's")
+        raise TalkerError(
+            f"The features hold motion in {has} terms, and the recipe asks for {wants}; give other features, or set flame to "
+            "the path of your FLAME file, or to nothing."
+        )
+    return [*(FLAME_NAMES if recipe.flame else ARKIT_NAMES), *(HEAD_NAMES if recipe.head else ())]
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class CachedUtterance:
     name, speaker : strings; motion : (T, C) coefficients then head, at the models' frame rate
     frames        : V arrays (T, D), the features of the speech and of augmented copies of it
     voices        : V arrays (E,), the voice of each of them
+    shape         : (100,) FLAME's β of the face, for motion in FLAME's terms
     """
 
     name: str
@@ -31,6 +46,7 @@ class CachedUtterance:
     motion: np.ndarray
     frames: list[np.ndarray]
     voices: list[np.ndarray]
+    shape: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +79,7 @@ def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance],
 
     Features are kept as float16. notes : what else a reader should know (encoder, corpus), JSON.
     """
-    names, speakers, motion, frames, voices, owner = [], [], [], [], [], []
+    names, speakers, motion, frames, voices, owner, shapes = [], [], [], [], [], [], []
     for index, utterance in enumerate(utterances):
         length = len(utterance.motion)
         if any(len(f) != length for f in utterance.frames):
@@ -73,6 +89,8 @@ def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance],
         names.append(utterance.name)
         speakers.append(utterance.speaker)
         motion.append(torch.from_numpy(np.asarray(utterance.motion, dtype=np.float32)))
+        if utterance.shape is not None:
+            shapes.append(torch.from_numpy(np.asarray(utterance.shape, dtype=np.float32)))
         for one, voice in zip(utterance.frames, utterance.voices, strict=True):
             frames.append(torch.from_numpy(np.asarray(one, dtype=np.float16)))
             voices.append(torch.from_numpy(np.asarray(voice, dtype=np.float32)))
@@ -88,6 +106,7 @@ def write_feature_cache(path: str | Path, utterances: Iterable[CachedUtterance],
         "frames": torch.cat(frames),
         "voices": torch.stack(voices),
         "owner": torch.tensor(owner),
+        **({"shapes": torch.stack(shapes)} if shapes else {}),
     }
     # One entry, because safetensors writes several in no fixed order and the same input should give the same file.
     header = json.dumps({"names": names, "speakers": speakers, "notes": notes or {}})
@@ -101,7 +120,7 @@ class FeatureCache:
     """One split, memory-mapped: utterances with one or more feature variants each.
 
     motion (F, C), motion_start (U + 1,), frames (G, D), frames_start (R + 1,), voices (R, E),
-    owner (R,) utterance of a variant, speakers: U strings.
+    owner (R,) utterance of a variant, speakers: U strings, shapes (U, 100) of FLAME's faces or None.
     """
 
     names: list[str]
@@ -113,6 +132,7 @@ class FeatureCache:
     frames_start: np.ndarray
     voices: torch.Tensor
     owner: np.ndarray
+    shapes: torch.Tensor | None = None
     rows: np.ndarray = field(init=False)
 
     def __post_init__(self):
@@ -142,6 +162,7 @@ class FeatureCache:
             frames_start=np.concatenate([[0], np.cumsum(lengths[owner])]),
             voices=tensors["voices"],
             owner=owner,
+            shapes=tensors.get("shapes"),
         )
 
     @property
@@ -221,4 +242,5 @@ class FeatureCache:
             pair_weight=pair_weight[share],
             uniform=uniform[share],
             noise=noise[share],
+            shape=None if self.shapes is None else self.shapes[torch.from_numpy(utterances[share])],
         )

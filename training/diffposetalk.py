@@ -6,14 +6,21 @@ appendix with the losses of the head is not part of the paper; they are those of
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
+from render.rigs.load import find_rig
+from talker.encoders import SpeechEncoder
+from talker.errors import TalkerError
 from talker.models.diffposetalk import DiffPoseTalk, WindowCondition
-from talker.motion import HEAD_NAMES
-from talker.style import SHORTEST, StyleEncoder
-from training.dataset import Batch
+from talker.style import SHORTEST, StyleConfig, StyleEncoder
+from training.dataset import Batch, FeatureCache
+from training.geometry import FlameGeometry, RigGeometry
 from training.losses import Noised, loss_weights, total_loss
+from training.recipe import Recipe
 
 LOSS_WEIGHTS = {"simple": 1.0, "vertex": 2e6, "velocity": 1e7, "smooth": 1e5, "head": 1.0, "distill": 0.1}
 """λ of eq. 6 (section 4.2, which prints λ_vel twice and means λ_vert the first time), and DiffusionTalker's λ5 for students."""
@@ -61,6 +68,45 @@ def head_loss(
     steady = steady + masked_mean(across.diff(n=3, dim=1)[:, :2] ** 2, going_on)
     parts = {"angle": angle, "velocity": velocity, "smooth": smooth, "transition": steady}
     return sum(weights[name] * part for name, part in parts.items())
+
+
+def config_fields(recipe: Recipe, train: FeatureCache) -> dict:
+    """Fields of DiffPoseTalkConfig that follow from others of the recipe and from the features.
+
+    A model without a style encoder has no room for styles, one of ARKit's coefficients none for a face's shape.
+    """
+    trunk = {}
+    if recipe.train_encoder:
+        trunk = json.loads(SpeechEncoder.from_pretrained(recipe.encoder).model.config.to_json_string())
+    return {
+        "style_dim": StyleConfig.dim if recipe.style_encoder else 0,
+        "shape_dim": 0 if train.shapes is None else train.shapes.shape[1],
+        "trunk": trunk,
+    }
+
+
+def load_trunk(model: DiffPoseTalk, recipe: Recipe) -> None:
+    """Begin with the speech encoder's own weights. TalkerError for models that do not train it."""
+    if getattr(model, "trunk", None) is None:
+        raise TalkerError(f"{recipe.model} leaves the speech encoder as it is; set train_encoder: false in the recipe.")
+    model.trunk.load_from(SpeechEncoder.from_pretrained(recipe.encoder).model)
+
+
+def objective(model: DiffPoseTalk, recipe: Recipe) -> DiffPoseTalkObjective:
+    """What a recipe minimises. TalkerError where its crops, its style encoder or its FLAME file do not fit the model."""
+    if set(recipe.crop_frames) != {2 * recipe.window_frames}:
+        raise TalkerError("DiffPoseTalk trains on crops of two windows; set both crop_frames to twice window_frames.")
+    style_encoder = StyleEncoder.from_pretrained(recipe.style_encoder) if recipe.style_encoder else None
+    if style_encoder is not None:
+        own, wanted = style_encoder.config, model.config
+        if (own.channels, own.fps) != (wanted.channels, wanted.fps) or own.frames < wanted.window_frames:
+            raise TalkerError(
+                f"The style encoder {recipe.style_encoder} is for {len(own.channels)} channels at {own.fps:g} frames a second in "
+                f"windows of {own.frames}, the model for {len(wanted.channels)} at {wanted.fps:g} in windows of "
+                f"{wanted.window_frames}; train one with `python -m training style-encoder` and the same settings."
+            )
+    geometry = FlameGeometry(Path(recipe.flame)) if recipe.flame else RigGeometry(find_rig(recipe.rig or None)[0])
+    return DiffPoseTalkObjective(model, style_encoder, geometry, recipe.loss_weights)
 
 
 class DiffPoseTalkObjective(nn.Module):

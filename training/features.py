@@ -7,12 +7,13 @@ import os
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, groupby
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from talker.atomic import whole_file
@@ -25,6 +26,8 @@ from training.augmentation import augment
 from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 from training.faults import SHOWN, Fault, report
+from training.tfhp import FPS as TFHP_FPS
+from training.tfhp import Clip, Tfhp, is_tfhp
 
 SPLITS = ("train", "validation")
 """The splits a training reads."""
@@ -34,7 +37,7 @@ BABBLE_VOICES = 4
 
 
 def encode_recording(
-    performances: list[Utterance], babble: list[Utterance], encoder: SpeechEncoder, variants: int
+    performances: list[Utterance], babble: list[Utterance], encoder: SpeechEncoder, variants: int, fps: float = FPS
 ) -> tuple[list[CachedUtterance], list[Fault]]:
     """Encode the clean recording once, and `variants` augmented copies for each of its performances.
 
@@ -45,13 +48,13 @@ def encode_recording(
         speech = performances[0].speech()
     except TalkerError as error:
         return [], [Fault(performance.wav, str(error)) for performance in performances]
-    frames = speech.frames()
-    clean = encoder.encode(speech, frames, FPS)
+    frames = speech.frames(fps)
+    clean = encoder.encode(speech, frames, fps)
     voices = [samples for other in babble if len(samples := _samples(other))] if variants else []
     found, faults = [], []
     for performance in performances:
         try:
-            motion = performance.motion(FPS, frames)
+            motion = performance.motion(fps, frames)
         except TalkerError as error:
             faults.append(Fault(performance.json, str(error)))
             continue
@@ -59,7 +62,7 @@ def encode_recording(
         for variant in range(variants):
             rng = np.random.default_rng([zlib.crc32(performance.id.encode()), variant])
             changed = augment(speech.samples, voices, rng).astype(np.float32)
-            encoded.append(encoder.encode(Speech(changed, speech.name), frames, FPS))
+            encoded.append(encoder.encode(Speech(changed, speech.name), frames, fps))
         found.append(
             CachedUtterance(
                 name=performance.id,
@@ -86,6 +89,7 @@ def encode_corpus(
     variants: int = 0,
     workers: int | None = None,
     faults: list[Fault] | None = None,
+    fps: float = FPS,
 ) -> Iterator[CachedUtterance]:
     """Encode all utterances that can be used, in order, with a progress bar.
 
@@ -101,7 +105,7 @@ def encode_corpus(
         for index, performances in enumerate(recordings):
             # Evenly spread over the corpus, so that background talk is by other speakers.
             others = [recordings[(index + k * len(recordings) // 5 + 1) % len(recordings)][0] for k in range(BABBLE_VOICES)]
-            waiting.append(pool.submit(encode_recording, performances, others, encoder, variants))
+            waiting.append(pool.submit(encode_recording, performances, others, encoder, variants, fps))
             if len(waiting) > 4 * workers:
                 yield from _finished(waiting.popleft(), bar, faults)
         while waiting:
@@ -115,8 +119,21 @@ def _finished(future, bar: tqdm, faults: list[Fault]) -> list[CachedUtterance]:
     return found
 
 
-def fingerprint(corpus: str | Path, encoder: str, variants: int) -> str:
-    """What features were made from, as 16 hex digits: the corpus's table, the encoder's weights, the variants.
+def encode_clips(clips: Iterable[Clip], encoder: SpeechEncoder) -> Iterator[CachedUtterance]:
+    """Encode TFHP's clips, with a progress bar: motion (T, 56) as FLAME_NAMES and HEAD_NAMES, at 25 frames a second."""
+    for clip in tqdm(clips, desc="encode", unit="clip", dynamic_ncols=True, mininterval=1.0):
+        frames = len(clip.expression)
+        # R = Ry(yaw) @ Rx(pitch) @ Rz(roll) in turning axes, as talker.motion defines the head's angles.
+        head = Rotation.from_rotvec(clip.head).as_euler("YXZ")
+        features = encoder.encode(clip.speech, frames, TFHP_FPS)
+        motion = np.concatenate([clip.expression, clip.jaw, head], axis=1)
+        name = f"{clip.speaker}-{clip.video}-{clip.start}"
+        yield CachedUtterance(name, clip.speaker, motion, [features.frames], [features.voice], clip.shape)
+
+
+def fingerprint(corpus: str | Path, encoder: str, variants: int, convolutions: bool = False, fps: float = FPS) -> str:
+    """What features were made from, as 16 hex digits: the corpus's table, the encoder's weights, the variants, and what
+    of the encoder's layers and of frame rates is unusual.
 
     Of a corpus without corpus.json (BEAT) the names and sizes of its files count, of an encoder on a hub its id.
     """
@@ -125,28 +142,36 @@ def fingerprint(corpus: str | Path, encoder: str, variants: int) -> str:
     if (corpus / CORPUS_FILE).exists():
         digest.update((corpus / CORPUS_FILE).read_bytes())
     else:
-        files = sorted(p for p in corpus.glob("*/*") if p.suffix in (".wav", ".json"))
+        files = sorted(p for p in corpus.rglob("*") if p.suffix in (".wav", ".json", ".npz", ".mdb"))
         digest.update(repr([(p.relative_to(corpus).as_posix(), p.stat().st_size) for p in files]).encode())
     digest.update(weights.read_bytes() if weights.exists() else encoder.encode())
     digest.update(str(variants).encode())
+    digest.update("".join([" convolutions" * convolutions, f" {fps}" * (fps != FPS)]).encode())
     return digest.hexdigest()
 
 
 def feature_caches(
-    folder: str | Path, corpus: str | Path | None = None, encoder: str = "", variants: int = 0, device: str = "cpu"
+    folder: str | Path,
+    corpus: str | Path | None = None,
+    encoder: str = "",
+    variants: int = 0,
+    device: str = "cpu",
+    convolutions: bool = False,
+    fps: float = FPS,
 ) -> dict[str, FeatureCache]:
     """The caches of the training and validation splits in a folder, computed where they are missing.
 
-    corpus   : folder in BEAT's layout, needed only when a cache is missing; with it, a cache that another
+    corpus   : folder in BEAT's layout or TFHP's, needed only when a cache is missing; with it, a cache that another
                corpus, encoder or number of variants gave is computed again
     encoder  : folder or hub id of the speech encoder
-    variants : augmented copies per training utterance; validation has none
+    variants : augmented copies per training utterance; validation has none, nor has TFHP
+    convolutions, fps : keep the output of the encoder's convolutions (talker.encoders.SpeechTrunk); frames a second
     Files of the corpus that cannot be used are left out, printed, and listed in {split}-left-aside.txt.
     Raises TalkerError when a cache is missing and no corpus is given, and when nothing is left to train on. A
     corpus without a validation split (BEAT itself) is validated on its training split's utterances.
     """
     caches: dict[str, FeatureCache] = {}
-    made_from = fingerprint(corpus, encoder, variants) if corpus is not None else None
+    made_from = fingerprint(corpus, encoder, variants, convolutions, fps) if corpus is not None else None
     for split in SPLITS:
         path = Path(folder) / f"{split}.safetensors"
         if path.exists():
@@ -158,17 +183,18 @@ def feature_caches(
             FeatureCache.load(path)  # says what is missing
         faults: list[Fault] = []
         try:
-            # Files without their partner belong to no split; they are told once.
-            utterances = read_corpus(corpus, [split], faults=faults if split == "train" else None)
-            encoded: Iterator[CachedUtterance] = iter(())
-            if utterances:
-                model = SpeechEncoder.from_pretrained(encoder, device)
-                encoded = encode_corpus(utterances, model, variants if split == "train" else 0, faults=faults)
+            model = SpeechEncoder.from_pretrained(encoder, device, convolutions)
+            if is_tfhp(corpus):
+                encoded = encode_clips(Tfhp(corpus).clips([split], faults=faults), model)
+            else:
+                # Files without their partner belong to no split; they are told once.
+                utterances = read_corpus(corpus, [split], faults=faults if split == "train" else None)
+                encoded = encode_corpus(utterances, model, variants if split == "train" else 0, faults=faults, fps=fps)
             first = next(encoded, None)
             if first is None and split == "validation":
                 caches[split] = caches["train"]
                 continue
-            notes = {"encoder": Path(encoder).name, "split": split, "fps": FPS, "variants": variants, "made_from": made_from}
+            notes = {"encoder": Path(encoder).name, "split": split, "fps": fps, "variants": variants, "made_from": made_from}
             write_feature_cache(path, [] if first is None else chain([first], encoded), notes)
         finally:
             with whole_file(_faults_file(path)) as temporary:

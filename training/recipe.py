@@ -49,6 +49,8 @@ class Recipe:
     fps              : frames a second of the model's motion
     heads, window_frames, previous_frames, alignment : of DiffPoseTalk; see DiffPoseTalkConfig
     style_encoder    : folder of the trained style encoder; "" for a model without styles
+    train_encoder    : train the speech encoder too, but for its convolutions
+    flame            : the user's FLAME file, for motion in FLAME's terms; "" for ARKit's coefficients
     """
 
     name: str = "diffusiontalker"
@@ -97,6 +99,8 @@ class Recipe:
     previous_frames: int = 10
     alignment: bool = True
     style_encoder: str = ""
+    train_encoder: bool = False
+    flame: str = ""
 
     def __post_init__(self):
         if bool(self.steps) == bool(self.epochs):

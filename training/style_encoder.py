@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models.motion_model import COEFFICIENT_STD_FLOOR, HEAD_STD_FLOOR
-from talker.motion import ARKIT_NAMES, HEAD_NAMES
+from talker.motion import HEAD_NAMES
 from talker.style import StyleConfig, StyleEncoder
 from training.bars import Bar, bar_table
 from training.beat import read_corpus
-from training.dataset import FeatureCache
+from training.dataset import FeatureCache, motion_channels
 from training.recipe import Recipe
 from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, add_run_arguments, prepare
 
@@ -109,7 +109,7 @@ class StyleTrainer(Trainer):
 def build_style_encoder(recipe: Recipe, train: FeatureCache) -> StyleEncoder:
     """A fresh encoder with the training motion's statistics."""
     torch.manual_seed(recipe.seed)
-    channels = [*ARKIT_NAMES, *(HEAD_NAMES if recipe.head else ())]
+    channels = motion_channels(recipe, train)
     model = StyleEncoder(
         StyleConfig(
             channels, recipe.hidden_dim, recipe.layers, recipe.heads, recipe.window_frames, recipe.fps, recipe.dropout

@@ -211,6 +211,12 @@ def _decode(file: Path | io.BytesIO, label: str, start: int, stop: int) -> np.nd
     raise TalkerError(f"The speech of {label} lasts {count / rate:.2f} s, its motion {stop / FPS:.2f} s; copy both again.")
 
 
+def is_tfhp(folder: str | Path) -> bool:
+    """Whether a folder has either of the two forms."""
+    folder = Path(folder)
+    return any((folder / place).exists() for place in ("data.mdb", "lmdb/data.mdb", COEFFICIENTS))
+
+
 class Tfhp:
     """A folder with either of the two forms; nothing but names is read before a clip is asked for.
 

@@ -37,13 +37,10 @@ from talker.models import DENOISERS
 from talker.models.diffposetalk import DiffPoseTalk
 from talker.models.motion_model import MotionModel
 from talker.models.three_diface import ThreeDiFace
-from talker.motion import ARKIT_NAMES, HEAD_NAMES
 from talker.schedules import SCHEDULES
-from talker.style import StyleConfig, StyleEncoder
-from training.dataset import FeatureCache
-from training.diffposetalk import DiffPoseTalkObjective
+from training import diffposetalk
+from training.dataset import FeatureCache, motion_channels
 from training.features import feature_caches
-from training.geometry import RigGeometry
 from training.losses import DiffusionObjective
 from training.recipe import Recipe, load_recipe, parse_settings
 from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_statistics
@@ -61,8 +58,6 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     model_class = DENOISERS[recipe.model]
     rig = find_rig(recipe.rig or None)[0] if model_class.vertices else None
     of_recipe = {f.name for f in dataclasses.fields(model_class.config_class)} & {f.name for f in dataclasses.fields(recipe)}
-    # A model that knows of styles has as much room for them as the encoder has numbers; none without an encoder.
-    style = {"style_dim": StyleConfig.dim if recipe.style_encoder else 0} if model_class is DiffPoseTalk else {}
     model = model_class(
         model_class.config_class(
             identities=names,
@@ -70,8 +65,8 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
             voice_dim=train.voices.shape[1],
             alpha_bars=SCHEDULES[recipe.schedule](recipe.diffusion_steps).alpha_bars.tolist(),
             **(face_config(rig) | {"identity_dim": recipe.hidden_dim} if rig else {}),
-            channels=[*ARKIT_NAMES, *HEAD_NAMES] if recipe.head else list(ARKIT_NAMES),
-            **style,
+            channels=motion_channels(recipe, train),
+            **(diffposetalk.config_fields(recipe, train) if model_class is DiffPoseTalk else {}),
             **{name: getattr(recipe, name) for name in of_recipe},
         )
     )
@@ -82,6 +77,8 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     else:
         motion = tuple(values[: model.channels] for values in train.motion_statistics())
     model.set_statistics(motion, train.audio_statistics())
+    if recipe.train_encoder:
+        diffposetalk.load_trunk(model, recipe)
     if model.library is not None and recipe.voice_statistics:
         model.library.set_voice_statistics(train.voices.numpy(), train.rows[train.owner])
     return model
@@ -92,10 +89,7 @@ def objective_of(model: MotionModel, recipe: Recipe, train: FeatureCache) -> nn.
     if isinstance(model, ThreeDiFace):
         return ThreeDiFaceObjective(model, recipe.loss_weights, recipe.drop_audio, train.motion.shape[1] == model.channels)
     if isinstance(model, DiffPoseTalk):
-        if set(recipe.crop_frames) != {2 * recipe.window_frames}:
-            raise TalkerError("DiffPoseTalk trains on crops of two windows; set both crop_frames to twice window_frames.")
-        style_encoder = StyleEncoder.from_pretrained(recipe.style_encoder) if recipe.style_encoder else None
-        return DiffPoseTalkObjective(model, style_encoder, RigGeometry(find_rig(recipe.rig or None)[0]), recipe.loss_weights)
+        return diffposetalk.objective(model, recipe)
     return DiffusionObjective(model, recipe.loss_weights)
 
 
@@ -433,7 +427,9 @@ def prepare(args: argparse.Namespace) -> tuple[Recipe, Accelerator, dict[str, Fe
     accelerator = make_accelerator(recipe, args.cpu)
     # The main process computes what is missing; the others then find it.
     with accelerator.main_process_first():
-        caches = feature_caches(args.features, args.corpus, recipe.encoder, recipe.variants)
+        caches = feature_caches(
+            args.features, args.corpus, recipe.encoder, recipe.variants, convolutions=recipe.train_encoder, fps=recipe.fps
+        )
     return recipe, accelerator, caches
 
 

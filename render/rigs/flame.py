@@ -37,23 +37,26 @@ LOOK = np.radians(30.0)
 
 def read_flame(path: Path) -> Face:
     """A face from generic_model.pkl or .npz. No code in a pickle is run (render.rigs.plain_pickle)."""
+    return _face(path.stem, flame_arrays(path))
+
+
+def flame_arrays(path: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, np.ndarray]:
+    """FLAME's arrays by name, those that the file has. TalkerError for a file that is damaged or refused."""
     if path.suffix.lower() == ".npz":
-        arrays = _npz_arrays(path)
-    else:
-        try:
-            arrays = load_plain(read_file(path), ARRAYS)
-        except RefusedPickle as refused:
-            raise TalkerError(
-                f"{path.name} is refused because it holds {refused}; give FLAME's generic_model.pkl as its site has it."
-            ) from refused
-    return _face(path.stem, arrays)
+        return _npz_arrays(path, names)
+    try:
+        return load_plain(read_file(path), names)
+    except RefusedPickle as refused:
+        raise TalkerError(
+            f"{path.name} is refused because it holds {refused}; give FLAME's generic_model.pkl as its site has it."
+        ) from refused
 
 
-def _npz_arrays(path: Path) -> dict[str, np.ndarray]:
+def _npz_arrays(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The arrays of an .npz, each checked against the size that its header says before it is made."""
     arrays = {}
     with open_zip(path, ".npy") as files:
-        for name in ARRAYS:
+        for name in names:
             if f"{name}.npy" not in files.names:
                 continue
             content = files.read(f"{name}.npy")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import ClassVar, Self
 
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from talker.editing import Edit, edited
+from talker.encoders import SpeechTrunk
 from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
@@ -41,6 +42,8 @@ class DiffPoseTalkConfig(MotionConfig):
     alignment       : the alignment mask; without it every frame attends to all speech (the ablation of table 1)
     style_dim       : size of a speaking style; 0 for a model without (the ablation of table 1)
     shape_dim       : size of the face's shape β for FLAME's motion; 0 without
+    trunk           : JSON of the speech encoder whose layers above the convolutions were trained with the denoiser and
+                      are part of it; {} where the encoder is as it was
     """
 
     model_type: ClassVar[str] = "diffposetalk"
@@ -53,6 +56,7 @@ class DiffPoseTalkConfig(MotionConfig):
     alignment: bool = True
     style_dim: int = 128
     shape_dim: int = 0
+    trunk: dict = field(default_factory=dict)
     dropout: float = 0.1
 
 
@@ -174,10 +178,12 @@ class DiffPoseTalk(MotionModel):
         self.step_encoder = StepEncoder(dim)
         self.speaker = nn.Linear(config.style_dim + config.shape_dim, dim) if config.style_dim + config.shape_dim else None
         self.motion = nn.Linear(self.channels, dim)
-        self.audio = nn.Linear(config.audio_dim, dim)
+        self.trunk = SpeechTrunk(config.trunk) if config.trunk else None
+        heard = self.trunk.size if self.trunk else config.audio_dim
+        self.audio = nn.Linear(heard, dim)
         self.position = nn.Parameter(0.02 * torch.randn(1, 1 + previous + config.window_frames, dim))
         self.start_motion = nn.Parameter(torch.zeros(1, previous, self.channels))
-        self.start_audio = nn.Parameter(torch.zeros(1, previous, config.audio_dim))
+        self.start_audio = nn.Parameter(torch.zeros(1, previous, heard))
         self.null_audio = nn.Parameter(0.02 * torch.randn(1, 1, dim))
         self.null_style = nn.Parameter(0.02 * torch.randn(1, config.style_dim)) if config.style_dim else None
         self.layers = nn.ModuleList(
@@ -190,8 +196,10 @@ class DiffPoseTalk(MotionModel):
         self.register_buffer("fade", (torch.cos(math.pi / 2 * time) ** 2)[None, :, None], persistent=False)
 
     def hear(self, audio: Tensor) -> Tensor:
-        """What the denoiser is given of speech features (B, T, D): zero mean and unit variance."""
-        return self.standardised_audio(audio, audio.shape[1])
+        """What the denoiser is given of speech features (B, T, D): zero mean and unit variance, or, where the speech
+        encoder was trained too, what its trained layers make of its convolutions' output."""
+        standardised = self.standardised_audio(audio, audio.shape[1])
+        return standardised if self.trunk is None else self.trunk(audio)
 
     def condition(
         self,

@@ -21,7 +21,7 @@ from talker.editing import Edit, edited
 from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
-from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, LIP_REGION
+from talker.motion import ARKIT_NAMES, FLAME_NAMES, FPS, HEAD_NAMES, LIP_REGION
 from talker.schedules import Schedule, linear_schedule
 from talker.windows import windowed
 
@@ -156,11 +156,11 @@ class MotionModel(nn.Module):
 
     def __init__(self, config: MotionConfig):
         super().__init__()
-        if config.channels[: len(ARKIT_NAMES)] != list(ARKIT_NAMES) or config.channels[len(ARKIT_NAMES) :] not in (
-            [],
-            list(HEAD_NAMES),
-        ):
-            raise TalkerError("The channels of this model are not the 52 ARKit names, with or without the head's three.")
+        known = [[*face, *head] for face in (ARKIT_NAMES, FLAME_NAMES) for head in ((), HEAD_NAMES)]
+        if config.channels not in known:
+            raise TalkerError(
+                "The channels of this model are neither the 52 ARKit names nor FLAME's, with or without the head's three."
+            )
         self.config = config
         self.schedule = Schedule.from_alpha_bars(config.alpha_bars)
         self.library = (
@@ -277,6 +277,8 @@ class MotionModel(nn.Module):
 
         The head is not clipped; it is zero for a model of the 52 coefficients alone.
         """
+        if self.config.channels[: len(ARKIT_NAMES)] != list(ARKIT_NAMES):
+            raise TalkerError("This model makes FLAME's motion, which has no ARKit coefficients; choose another model.")
         motion = x0 * self.motion_std + self.motion_mean
         coefficients = motion[..., : len(ARKIT_NAMES)].clamp(0.0, 1.0)
         head = motion[..., len(ARKIT_NAMES) :]

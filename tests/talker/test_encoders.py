@@ -1,5 +1,7 @@
 """Speech encoders: the front end against another implementation, the clock, and foreign models."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -92,3 +94,28 @@ def test_a_waveform_model_is_wrapped_with_its_own_clock(tmp_path):
 def test_a_missing_encoder_is_one_sentence(tmp_path):
     with pytest.raises(TalkerError, match="speech encoder"):
         encoders.SpeechEncoder.from_pretrained(tmp_path / "nothing")
+
+
+def test_convolutions_and_trunk_are_the_whole_encoder():
+    """So that the upper layers can be trained with a denoiser (DiffPoseTalk), for the compact encoder and for HuBERT."""
+    torch.manual_seed(0)
+    compact = encoders.CompactSpeechModel(encoders.CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=12)).eval()
+    hubert = HubertModel(
+        HubertConfig(
+            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, conv_dim=(8, 8), conv_kernel=(10, 8),
+            conv_stride=(5, 4), num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
+        )
+    ).eval()  # fmt: skip
+    waveform, cepstra = torch.randn(1, 4000), torch.randn(1, 40, 13)
+    for model, heard, below in (
+        (compact, cepstra, compact.convolve(cepstra)),
+        (hubert, waveform, hubert.feature_extractor(waveform).transpose(1, 2)),
+    ):
+        trunk = encoders.SpeechTrunk(json.loads(model.config.to_json_string())).eval()
+        trunk.load_from(model)
+        with torch.inference_mode():
+            assert torch.allclose(trunk(below), model(heard).last_hidden_state, atol=1e-5)
+        assert trunk.size == model(heard).last_hidden_state.shape[-1]
+    with pytest.raises(TalkerError, match="has no convolutions over the waveform"):
+        sizes = dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"), 1)
+        encoders.SpeechTrunk({"model_type": "wav2vec2-bert", **sizes})

@@ -1,21 +1,31 @@
 """DiffPoseTalk's losses worked by hand and through the rig, its two windows, its training."""
 
-from dataclasses import replace
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
+from scipy.spatial.transform import Rotation
 
-from render.rig import default_rig
+from render.rig import default_rig, rotation_matrices
+from talker.audio import load_speech
+from talker.encoders import SpeechEncoder
 from talker.errors import TalkerError
 from talker.models import DENOISERS
 from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
+from talker.pipeline import Talker
 from talker.schedules import cosine_schedule
 from talker.style import StyleConfig, StyleEncoder
-from tests.training.toy_corpus import write_toy_caches
+from tests.render.test_flame import model as flame_model  # noqa: F401
+from tests.render.test_flame import skinned
+from tests.training.toy_corpus import write_toy_caches, write_toy_corpus
+from training.__main__ import main
 from training.dataset import Batch, FeatureCache
-from training.diffposetalk import HEAD_WEIGHTS, DiffPoseTalkObjective, geometric_losses, head_loss, masked_mean
-from training.geometry import MOVING, RigGeometry
+from training.diffposetalk import HEAD_WEIGHTS, DiffPoseTalkObjective, geometric_losses, head_loss, load_trunk, masked_mean
+from training.features import feature_caches
+from training.geometry import MOVING, FlameGeometry, RigGeometry
 from training.recipe import load_recipe
 from training.trainer import Trainer, build_model, make_accelerator, objective_of
 
@@ -166,9 +176,80 @@ def test_it_learns_by_its_recipe_and_loads_as_itself(features, tmp_path):
         objective_of(model, recipe.replace(crop_frames=(60, 61)), caches["train"])
 
 
+def test_the_speech_encoder_trains_too_but_for_its_convolutions(encoder, tmp_path):
+    """Its upper layers are part of the checkpoint, and speak with the convolutions of the encoder beside it."""
+    write_toy_corpus(tmp_path / "corpus", speakers=2, seconds=2.5)
+    words = ["train", "--recipe", "diffposetalk-default", "--corpus", str(tmp_path / "corpus"), "--features", str(tmp_path / "features"),
+             "--encoder", encoder, "--out", str(tmp_path / "run"), "--steps", "2", "--batch-size", "4", "--cpu"]  # fmt: skip
+    sizes = ["hidden_dim=16", "layers=1", "heads=2", "window_frames=30", "previous_frames=4", "crop_frames=[60, 60]", "style_encoder=''",
+             "variants=0", "train_encoder=true", "precision=fp32", "ema_decay=0", "diffusion_steps=4", "warmup_steps=0"]  # fmt: skip
+    assert main([*words, *(word for size in sizes for word in ("--set", size))]) == 0
+    shutil.copytree(encoder, tmp_path / "run" / Path(encoder).name)
+    talker = Talker.from_pretrained(tmp_path / "run" / "checkpoint", device="cpu")
+    before, trunk = SpeechEncoder.from_pretrained(encoder).model, talker.denoiser.trunk
+    assert not torch.equal(trunk.gru.weight_ih_l0, before.gru.weight_ih_l0)
+    assert torch.allclose(trunk.gru.weight_ih_l0, before.gru.weight_ih_l0, atol=0.05)
+    assert talker.encoder.feature_size == talker.denoiser.config.audio_dim == 16 and trunk.size == 12
+    speech = load_speech(tmp_path / "corpus" / "toy-0" / "toy-0-0.wav")
+    takes = talker.speak(speech, takes=2, guidance={"audio": 1.5})
+    assert takes.coefficients.shape == (2, speech.frames(), 52) and np.ptp(takes.head) > 0
+    with pytest.raises(TalkerError, match="leaves the speech encoder as it is"):
+        load_trunk(torch.nn.Module(), load_recipe("diffusiontalker"))
+
+
+def test_flames_vertices_are_those_of_its_paper(flame_model, tmp_path, rng):
+    np.savez(tmp_path / "flame.npz", **flame_model)
+    geometry = FlameGeometry(tmp_path / "flame.npz")
+    shape, expression, jaw = rng.normal(size=100), rng.normal(size=50), rng.normal(size=3) * 0.2
+    shaped = flame_model["v_template"] + flame_model["shapedirs"][..., :100] @ shape + flame_model["shapedirs"][..., 300:350] @ expression
+    still = Rotation.identity()
+    truth = skinned(flame_model | {"v_template": shaped}, [still, still, Rotation.from_rotvec(jaw), still, still])
+    motion = torch.from_numpy(np.concatenate([expression, jaw, [1.0, 1.0, 1.0]])).float().view(1, 1, 56)  # a head that turns
+    found = geometry(motion, torch.from_numpy(shape).float()[None])
+    assert np.abs(found.view(-1, 3).numpy() - truth).max() < 1e-5
+    np.savez(tmp_path / "old.npz", **flame_model | {"shapedirs": flame_model["shapedirs"][..., :110]})
+    with pytest.raises(TalkerError, match="has 110 shapes"):
+        FlameGeometry(tmp_path / "old.npz")
+    with pytest.raises(TalkerError):
+        FlameGeometry(tmp_path / "none.npz")
+
+
+def test_flames_motion_trains_from_tfhp_by_the_recipe(flame_model, encoder, tmp_path, rng):
+    for video in ("one", "two"):
+        folder = tmp_path / "tfhp" / "FLAME_coeffs" / "ann"
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"shape": rng.normal(size=(60, 100)), "exp": rng.normal(size=(60, 50)), "pose": 0.1 * rng.normal(size=(60, 6))}
+        np.savez(folder / f"{video}.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+        sound = tmp_path / "tfhp" / "audio" / "ann" / f"{video}.flac"
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(sound, 0.1 * rng.normal(size=60 * 640), 16_000)
+    caches = feature_caches(tmp_path / "features", tmp_path / "tfhp", encoder, fps=25.0)
+    cache = caches["train"]
+    assert cache.motion.shape == (120, 56) and cache.shapes.shape == (2, 100) and cache.notes["fps"] == 25
+    assert torch.allclose(cache.motion[60:, :50], torch.from_numpy(arrays["exp"]).float())
+    assert torch.allclose(cache.motion[60:, 50:53], torch.from_numpy(arrays["pose"][:, 3:]).float())
+    turned = rotation_matrices(cache.motion[60:, 53:].numpy())
+    assert np.allclose(turned, Rotation.from_rotvec(arrays["pose"][:, :3]).as_matrix(), atol=1e-5)
+
+    np.savez(tmp_path / "flame.npz", **flame_model)
+    recipe = load_recipe("diffposetalk").replace(
+        flame=str(tmp_path / "flame.npz"), hidden_dim=16, layers=1, heads=2, window_frames=20, previous_frames=4, crop_frames=(40, 40),
+        batch_size=2, style_encoder="", diffusion_steps=4, train_encoder=False,
+    )  # fmt: skip
+    model = build_model(recipe, cache)
+    assert (model.channels, model.config.shape_dim, model.config.fps) == (56, 100, 25)
+    losses = objective_of(model, recipe, cache)(cache.batch(1, 0, 2, (40, 40), model.channels))
+    losses["total"].backward()
+    assert losses["vertex"] > 0 and model.speaker.weight.grad.abs().sum() > 0
+    with pytest.raises(TalkerError, match="no ARKit coefficients"):
+        model.to_motion(torch.zeros(1, 5, 56))
+    with pytest.raises(TalkerError, match="motion in FLAME's terms, and the recipe asks for ARKit's"):
+        build_model(recipe.replace(flame=""), cache)
+
+
 def test_the_papers_recipe_has_the_papers_sizes():
     recipe = load_recipe("diffposetalk")
     assert (recipe.layers, recipe.heads, recipe.hidden_dim, recipe.window_frames, recipe.previous_frames) == (8, 8, 512, 100, 10)
     assert (recipe.steps, recipe.warmup_steps, recipe.batch_size, recipe.learning_rate) == (90_000, 5_000, 16, 1e-4)
     assert (recipe.diffusion_steps, recipe.schedule, recipe.fps) == (500, "cosine", 25)
-    assert replace(recipe).loss_weights == {}  # the objective's own are the paper's
+    assert recipe.train_encoder and recipe.loss_weights == {}  # the objective's own are the paper's
