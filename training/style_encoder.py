@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from talker.atomic import whole_file
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models.motion_model import COEFFICIENT_STD_FLOOR, HEAD_STD_FLOOR
@@ -24,6 +25,7 @@ from talker.motion import HEAD_NAMES
 from talker.style import StyleConfig, StyleEncoder
 from training.bars import Bar, bar_table
 from training.beat import read_corpus
+from training.cards import CARD
 from training.dataset import FeatureCache, motion_channels
 from training.recipe import Recipe
 from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, add_run_arguments, prepare
@@ -100,6 +102,7 @@ class StyleTrainer(Trainer):
             "summary": "Speaking style encoder of DiffPoseTalk: a style by the example of any motion.",
             **self.model.config.to_dict(),
             "data": self.recipe.data,
+            "batch_size": self.recipe.batch_size,
             "trained_steps": self.step,
             "best_step": self.best["step"] if self.best else self.step,
             "training_seconds": round(self.seconds, 1),
@@ -232,6 +235,39 @@ def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
     return named.eval()
 
 
+_CARD = """# Speaking style encoder
+
+{parameters:.1f} M parameters: a transformer encoder of {layers} layers and {heads} heads over {channels} channels of motion, averaged over time: the speaking style encoder of DiffPoseTalk (Sun et al. 2024). It gives one direction in {dim} dimensions for any motion of at least a second. Loads with `talker.style.StyleEncoder.from_pretrained`.
+
+**Use.** The style that DiffPoseTalk is given: of a motion file, or one of the named styles below. It does not tell who somebody is.
+
+**Data.** Motion of the {data}, {trained_steps} steps, in each of which the halves of a few seconds of {batch} speakers were to find each other (NT-Xent, τ = {temperature}). The motion is an articulation model's, not captured; styles are what its speakers were drawn with: how far mouths open, smiles, brows, blinks, how heads sway.
+
+**Measured** by `python -m training style-encoder`, on motion that was held out:
+
+| bar | value | limit | |
+| --- | --- | --- | --- |
+{bars}
+
+**Named styles.** Of each, the mean direction of one training speaker's utterances:
+
+{styles}
+
+**Limits.** Styles of captured faces were not seen. Motion of another topology or with shapes missing is refused.
+"""
+
+
+def style_card(model: StyleEncoder, config: dict) -> str:
+    """The text of a checkpoint's MODEL_CARD.md, from what its config.json holds."""
+    bars = (Bar(*(bar[key] for key in ("measure", "value", "sense", "limit"))).row() for bar in config["bars"])
+    return _CARD.format(
+        **{name: config[name] for name in ("layers", "heads", "dim", "data", "trained_steps")},
+        parameters=sum(p.numel() for p in model.parameters()) / 1e6, channels=len(config["channels"]),
+        batch=config["batch_size"], temperature=TEMPERATURE, bars="\n".join(f"| {' | '.join(row)} |" for row in bars),
+        styles="\n".join(f"- `{name}`: {line}" for name, line in config["styles"].items()),
+    )  # fmt: skip
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training style-encoder`."""
     add_run_arguments(parser, "style-encoder")
@@ -247,6 +283,9 @@ def run(args: argparse.Namespace) -> None:
         bars = measure_styles(model, caches["train"], args.corpus) if args.corpus else []
         config = trainer.config() | model.config.to_dict() | {"bars": [bar.entry() for bar in bars]}
         folder = save_checkpoint(Path(args.out) / CHECKPOINT_FOLDER, model, config, recipe.text())
+        if bars:
+            with whole_file(folder / CARD) as path:
+                path.write_text(style_card(model, config), encoding="utf-8")
         print("\n".join(f"{name}: {line}" for name, line in model.named_styles().items()))
         if bars:
             print(bar_table("On motion that was held out", config["bars"]))

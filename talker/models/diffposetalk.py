@@ -167,6 +167,7 @@ class DiffPoseTalk(MotionModel):
     config_class = DiffPoseTalkConfig
     config: DiffPoseTalkConfig
     guidances = ("audio", "style")
+    windows = False
 
     def __init__(self, config: DiffPoseTalkConfig):
         if config.identities:

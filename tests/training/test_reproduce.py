@@ -5,6 +5,9 @@ import importlib
 import json
 from pathlib import Path
 
+import torch
+
+from talker.checkpoints import load_checkpoint, load_tensors, save_checkpoint
 from training.reproduce import checkpoints as reproduce
 from training.__main__ import VERBS
 
@@ -27,6 +30,19 @@ def test_shipping_replaces_the_model_and_keeps_the_card(tmp_path):
     assert (target / "MODEL_CARD.md").read_text() == "# Toy"
     assert json.loads((target / "config.json").read_text())["summary"] == "a toy"
     assert {p.name for p in target.iterdir()} == {"config.json", "model.safetensors", "recipe.yaml", "MODEL_CARD.md"}
+
+
+def test_half_the_size_loads_as_the_same_model(tmp_path):
+    torch.manual_seed(0)
+    source = save_checkpoint(tmp_path / "run", torch.nn.Linear(200, 100), {"model_type": "toy"}, "name: toy\n")
+    reproduce.ship(source, tmp_path / "shipped", half=True)
+    whole, half = ((folder / "model.safetensors").stat().st_size for folder in (source, tmp_path / "shipped"))
+    assert half < 0.52 * whole
+    loaded = torch.nn.Linear(200, 100)
+    load_tensors(loaded, load_checkpoint(tmp_path / "shipped")[1], "shipped")
+    trained = load_checkpoint(source)[1]
+    assert loaded.weight.dtype == torch.float32 and torch.allclose(loaded.weight, trained["weight"], atol=5e-5)
+    assert torch.equal(loaded.bias, trained["bias"])
 
 
 def test_every_stage_is_a_command_that_its_verb_accepts(tmp_path, monkeypatch):

@@ -119,6 +119,8 @@ def test_the_command_trains_measures_and_ships(encoder, tmp_path, capsys):
     assert "Nearest neighbour's speaker, 6 unseen utterances" in printed and "neutral" in printed
     loaded = StyleEncoder.from_pretrained(tmp_path / "run" / "checkpoint")
     bars = json.loads((tmp_path / "run" / "checkpoint" / "config.json").read_text())["bars"]
+    card = (tmp_path / "run" / "checkpoint" / "MODEL_CARD.md").read_text()
+    assert "| Nearest neighbour's speaker, 6 unseen utterances |" in card and "- `neutral`: speaks the most like everybody" in card
     assert len(bars) == 1 and 0 <= bars[0]["value"] <= 1
     assert loaded.config.frames == 20 and len(loaded.vectors) == len(loaded.named_styles()) == 3
 

@@ -12,9 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+from safetensors.torch import load, save
+
 from talker.atomic import whole_file
 from talker.checkpoints import CONFIG_FILE, RECIPE_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
+from training.cards import CARD
 from training.encoder_training import HEADS_FILE
 from training.recipe import load_recipe
 from training.trainer import CHECKPOINT_FOLDER
@@ -33,12 +37,19 @@ def _run(*words: str | Path, processes: int = 1) -> None:
         raise TalkerError(f"`{words[0]}` did not finish; mend what it says above and run the same command again.")
 
 
-def ship(source: Path, target: Path, **config: object) -> None:
-    """Copy a run's checkpoint over a shipped one, with what config.json says of it; the card stays."""
+def ship(source: Path, target: Path, half: bool = False, **config: object) -> None:
+    """Copy a run's checkpoint over a shipped one, with what config.json says of it; a card stays where the run has none.
+
+    half : keep matrices in float16, half the size; loading makes them float32 again
+    """
     values = load_config(source) | config
-    names = [WEIGHTS_FILE, RECIPE_FILE, *([HEADS_FILE] if (source / HEADS_FILE).exists() else [])]
+    names = [WEIGHTS_FILE, RECIPE_FILE, *(name for name in (HEADS_FILE, CARD) if (source / name).exists())]
     contents = {name: (source / name).read_bytes() for name in names}
     contents[CONFIG_FILE] = (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+    if half:
+        tensors = load(contents[WEIGHTS_FILE])
+        halved = {k: t.half() if t.ndim > 1 and t.dtype == torch.float32 else t for k, t in tensors.items()}
+        contents[WEIGHTS_FILE] = save(halved, metadata={"format": "pt"})
     for name, content in contents.items():
         with whole_file(target / name) as temporary:
             temporary.write_bytes(content)
