@@ -1,4 +1,4 @@
-"""The command line: python -m talker speak | identities | enrol | forget | models | fetch-rig | bench."""
+"""The command line: python -m talker speak | identities | enrol | forget | personalise | models | fetch-rig | bench."""
 
 from __future__ import annotations
 
@@ -97,6 +97,29 @@ def enrol(args: argparse.Namespace) -> None:
         )
 
 
+def personalise(args: argparse.Namespace) -> None:
+    """A delta that makes a model speak as one person, and a line on what it brought."""
+    from talker.audio import load_speech
+    from talker.formats import read_motion
+    from talker.personalise import ADVISED_SECONDS, check_recordings, personalise
+
+    speeches = [load_speech(path) for path in args.speech]
+    motions = [read_motion(path) for path in args.motion]
+    check_recordings(speeches, motions)
+    seconds = sum(speech.seconds for speech in speeches)
+    if seconds < ADVISED_SECONDS:
+        print(f"talker: {seconds:.0f} s are little to learn from; {ADVISED_SECONDS:g} s to 100 s make a better model", file=sys.stderr)
+    talker = _talker(args)
+    with _progress(args.quiet) as show:
+        made = personalise(talker, speeches, motions, show, args.name)
+    path = made.save(args.out)
+    print(f"{made.name}: {made.model} personalised on {made.seconds:.1f} s, in {path}; give it to `speak` as --delta")
+    print(
+        f"mean absolute error of lips and jaw on the held-out last {made.held_out:.1f} s: {made.before:.4f} before, "
+        f"{made.after:.4f} personalised"
+    )
+
+
 def forget(args: argparse.Namespace) -> None:
     """An enrolled identity out of the library file."""
     from talker.identity_file import remove_identity
@@ -111,7 +134,12 @@ def _talker(args: argparse.Namespace):
     from talker.pipeline import Talker
 
     enrolled = read_identities(args.library)
-    return Talker.from_pretrained(args.model, device=getattr(args, "device", None)).with_enrolled(enrolled)
+    talker = Talker.from_pretrained(args.model, device=getattr(args, "device", None))
+    if not getattr(args, "delta", None):
+        return talker.with_enrolled(enrolled)
+    from talker.personalise import load_delta
+
+    return load_delta(talker, args.delta)
 
 
 @contextmanager
@@ -186,6 +214,7 @@ def parser() -> argparse.ArgumentParser:
         "--guidance", metavar="1.15|audio=1.15,style=3",
         help="how closely takes follow the speech, or speech and style, for models trained with it; less is more diverse",
     )  # fmt: skip
+    add.add_argument("--delta", metavar="FILE", help="speak as the person of this file, which `personalise` wrote for the model")
     add.add_argument("--sampler", metavar="NAME", help="ddim, ancestral or dpm-solver++ (default: the checkpoint's)")
     add.add_argument("--no-head", action="store_true", help="the head stays still")
     add.add_argument(
@@ -238,6 +267,24 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_library(add)
     add.set_defaults(run=enrol)
+
+    about = (
+        "Fine-tune a whole model on 30 s to 100 s of one person's speech and motion, in a minute or two on one CPU core. "
+        "What it learned is a small file that `speak --delta` loads on top of the model. Ask the person first."
+    )
+    add = verbs.add_parser("personalise", help="fine-tune a model on one person's speech and motion", description=about)
+    add.add_argument("name", metavar="NAME", help="what to call the person")
+    add.add_argument("--speech", nargs="+", required=True, metavar="FILE", help="recordings of the person, up to 60 s each")
+    add.add_argument(
+        "--motion", nargs="+", required=True, metavar="FILE",
+        help="what the face did in each recording, in their order: Live Link Face .csv, BEAT .json or takes .npz",
+    )  # fmt: skip
+    add.add_argument("--out", required=True, metavar="FILE", help="file to write, such as anna.safetensors")
+    add.add_argument("--model", default="diffusiontalker", metavar="NAME", help="checkpoint name or folder")
+    add.add_argument("--device", help="cpu or cuda (default: what there is)")
+    add.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_library(add)
+    add.set_defaults(run=personalise)
 
     add = verbs.add_parser("forget", help="remove an enrolled identity")
     add.add_argument("names", nargs="+", metavar="NAME")

@@ -152,7 +152,7 @@ def fine_tune(
         return model(x, step.to(start.device), condition) - clean
 
     fine_tuning.fine_tune(
-        model, [embedding], difference, references(model, pairs, HELD_OUT), steps, batch, learning_rate, CROP,
+        model, [{"params": [embedding], "lr": learning_rate}], difference, references(model, pairs, HELD_OUT), steps, batch, CROP,
         penalty=lambda: pull * ((embedding - start) ** 2).mean(), seed=seed, callback=callback,
     )  # fmt: skip
     return embedding.detach()

@@ -17,8 +17,9 @@ from talker.errors import TalkerError
 from talker.models.motion_model import Condition, MotionModel
 from talker.motion import Motion
 
-CHECK_EVERY, PATIENCE = 10, 3
-"""Training steps from one look at the part that decides to the next, and looks without a better one that end it."""
+CHECK_EVERY, PATIENCE, CHECKS = 10, 3, 4
+"""Training steps from one look at the part that decides to the next, looks without a better one that end it, and pieces
+of a recording that are looked at."""
 
 Difference = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(audio (B, T, D), clean (B, T, C), step (B,), noise (B, T, C)) -> predicted less clean motion, (B, T', C) for the last
@@ -69,12 +70,11 @@ def trainable_copy(model: MotionModel) -> MotionModel:
 
 def fine_tune(
     model: MotionModel,
-    parameters: Sequence[torch.Tensor],
+    groups: Sequence[dict],
     difference: Difference,
     recordings: Sequence[Reference],
     steps: int,
     batch: int,
-    learning_rate: float,
     crop: int,
     velocity: float = 0.0,
     penalty: Callable[[], torch.Tensor] | None = None,
@@ -84,22 +84,28 @@ def fine_tune(
 ) -> None:
     """Find the parameters, in place, with which `difference` is least, by Adam.
 
+    groups : as torch.optim.Adam takes them, {"params": tensors, "lr": learning rate} each
+
     Minimises the squared difference, standardised, at random steps of the model's schedule and random crops
     (DiffusionTalker's eq. 12, 3DiFACE's eq. 4), plus `velocity` times that of its first differences (eqs. 15 and 5), plus
-    the penalty. Every CHECK_EVERY steps the squared difference on the part that decides is taken at several diffusion
-    steps with fixed noise; the parameters that were best there stay, and PATIENCE looks without a better one end it.
+    the penalty. Every CHECK_EVERY steps the squared difference on the part that decides (CHECKS pieces of it at most) is
+    taken at several diffusion steps with fixed noise; the parameters that were best there stay, and PATIENCE looks
+    without a better one end it.
     crop : frames of a training crop, fewer where a recording has fewer; seed : of crops, steps and noise
     callback : called with ("tune", fraction done)
     """
     generator = torch.Generator().manual_seed(seed)
     levels = torch.arange(1, model.schedule.steps + 1)[:: max(1, model.schedule.steps // 8)]
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    optimiser = torch.optim.Adam(groups)
     checks = []
     for one in recordings:
-        # The frames before the part that decides are heard too, but do not count.
-        first = max(0, one.stop.stop - 2 * crop)
-        noise = torch.randn((len(levels), one.stop.stop - first, model.channels), generator=generator)
-        checks.append((one.audio[first : one.stop.stop], one.clean[first : one.stop.stop], one.stop.stop - one.stop.start, noise))
+        begins = np.arange(one.stop.start, one.stop.stop, crop)
+        for begin in begins[np.unique(np.linspace(0, len(begins) - 1, CHECKS).round().astype(int))]:
+            # The frames before are heard too, but do not count.
+            first, last = max(0, begin - crop // 2), min(begin + crop, one.stop.stop)
+            noise = torch.randn((len(levels), last - first, model.channels), generator=generator)
+            checks.append((one.audio[first:last], one.clean[first:last], int(last - begin), noise))
 
     @torch.no_grad()
     def check() -> float:

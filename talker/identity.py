@@ -6,6 +6,7 @@ learned ones and those that were enrolled (talker.enrol), alone or blended by we
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -220,6 +221,13 @@ class Identities:
             embeddings.append(embedding[None])
             features.append(feature[None])
         self.embeddings, self.features = torch.cat(embeddings), torch.cat(features)
+
+    def alone(self, name: str) -> Identities:
+        """One of them as the only one, whom every voice is taken for."""
+        only = copy.copy(self)
+        row = self.names.index(name)
+        only.names, only.embeddings, only.features = [name], self.embeddings[[row]], self.features[[row]]
+        return only
 
     def weights(self, identity: str | Mapping[str, float]) -> dict[str, float]:
         """Names with weights that sum to 1, of a name, of a blend "NAME:0.7,OTHER:0.3", or of a mapping; "auto", also

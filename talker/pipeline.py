@@ -60,7 +60,11 @@ class Talker:
 
     library         : who it can speak as, learned and enrolled; nobody for a model trained without identities
     seconds_to_load : what loading took
+    own_style       : the speaking style (128,) of the person it was personalised for (talker.personalise), taken where no
+                      other is asked for
     """
+
+    own_style: torch.Tensor | None = None
 
     def __init__(self, denoiser: MotionModel, encoder: SpeechEncoder, name: str, device: torch.device):
         self.denoiser = denoiser
@@ -182,7 +186,7 @@ class Talker:
         edit = edit and edit.resized(len(features.frames))
         clean = self.denoise(
             features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count),
-            scales, None, edit, sampler,
+            scales, self.own_style, edit, sampler,
         )  # fmt: skip
         coefficients, rotation = self.motion_of(clean, head, edit)
         vertices = {}

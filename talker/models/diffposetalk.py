@@ -215,6 +215,23 @@ class DiffPoseTalk(MotionModel):
             shape = given.audio.new_zeros(self.config.shape_dim) if shape is None else shape.to(given.audio)
         return WindowCondition(self.hear(given.audio), style=given.style, shape=None if shape is None else shape[None])
 
+    @property
+    def crop(self) -> int:
+        """Frames of a crop that the model is personalised on: with half as many before it, no more than a window and the
+        frames before it."""
+        return 2 * (self.config.window_frames + self.config.previous_frames) // 3
+
+    def crop_condition(
+        self, audio: Tensor, clean: Tensor, identity: Tensor | None = None, style: Tensor | None = None
+    ) -> tuple[WindowCondition, int]:
+        """As MotionModel.crop_condition: windows, of which every second goes on from the Tp frames before it, and the
+        others begin."""
+        before = self.config.previous_frames
+        heard = self.hear(audio)
+        first = torch.arange(len(audio), device=audio.device) % 2 == 0
+        window = WindowCondition(heard[:, before:], style=style, previous=clean[:, :before], previous_audio=heard[:, :before], first=first)
+        return window, before
+
     def sample(
         self,
         sampler: Callable[..., Tensor],

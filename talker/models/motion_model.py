@@ -146,6 +146,7 @@ class MotionModel(nn.Module):
     default_guidance : their scales where none are asked for
     vertices  : whether the model makes vertices, of which coefficients are fitted
     windows   : whether long utterances are denoised in windows (talker.windows); else as a whole
+    crop      : frames of a crop that the model is personalised on, and velocity : weight of the loss of first differences
     """
 
     config_class: ClassVar[type[MotionConfig]]
@@ -153,6 +154,8 @@ class MotionModel(nn.Module):
     default_guidance: ClassVar[Mapping[str, float]] = {}
     vertices: ClassVar[bool] = False
     windows: ClassVar[bool] = True
+    crop: ClassVar[int] = 120
+    velocity: ClassVar[float] = 0.5
 
     def __init__(self, config: MotionConfig):
         super().__init__()
@@ -226,6 +229,15 @@ class MotionModel(nn.Module):
             return Condition(audio[None], style=style)
         embedding = self.library.embedding(identity) if isinstance(identity, str) else identity
         return Condition(audio[None], embedding[None], style)
+
+    def crop_condition(
+        self, audio: torch.Tensor, clean: torch.Tensor, identity: torch.Tensor | None = None, style: torch.Tensor | None = None
+    ) -> tuple[Condition, int]:
+        """The condition of crops of recordings, and how many of their first frames are not denoised but gone on from.
+
+        audio : (B, T, D), clean : (B, T, C) standardised motion, identity : (B, 32), style : (B, 128)
+        """
+        return Condition(audio, identity, style), 0
 
     def sample(
         self,

@@ -81,6 +81,8 @@ class ThreeDiFace(MotionModel):
     default_guidance: ClassVar[Mapping[str, float]] = {"audio": 0.5}
     vertices = True
     windows = False
+    crop = 30
+    velocity = 10.0
     config: ThreeDiFaceConfig
 
     def __init__(self, config: ThreeDiFaceConfig):
