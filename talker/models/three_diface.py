@@ -21,7 +21,7 @@ code scales its noise to displacements by hand. One number for all keeps the los
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -30,8 +30,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from talker.editing import Edit
 from talker.errors import TalkerError
 from talker.face_vertices import FaceVertices
+from talker.guidance import guided
 from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
 from talker.models.motion_model import Condition, MotionConfig, MotionModel
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
@@ -155,6 +157,49 @@ class ThreeDiFace(MotionModel):
             hidden = combined(block, hidden, heard)
         hidden = hidden.transpose(1, 2)[:, :frames]
         return hidden if condition.identity is None else hidden + condition.identity[:, None]
+
+    def sample(
+        self,
+        sampler: Callable[..., torch.Tensor],
+        condition: Condition,
+        noise: torch.Tensor,
+        steps: int | None = None,
+        guidance: Mapping[str, float] | None = None,
+        edit: Edit | None = None,
+        callback: Callable[[int, int], None] | None = None,
+        **options,
+    ) -> torch.Tensor:
+        """As MotionModel.sample, at a fraction of its time and memory: without an edit, no vertices are made on the way.
+
+        Samplers only add and scale what the denoiser says, what it is given, and noise; motion encoder and motion
+        decoder are linear; so the same steps are taken on what the encoder hears of x, whitened, beside what the decoder
+        is given. Noise that a sampler adds is that of as many numbers, and has the encoder's share of all coordinates'.
+        """
+        if edit is not None:
+            return super().sample(sampler, condition, noise, steps, guidance, edit, callback, **options)
+        self.check_guidance(guidance)
+        size = self.config.hidden_dim
+        encoder = self.motion_encoder.weight.double()
+        spread = torch.linalg.cholesky(encoder @ encoder.T)
+        whiten = torch.linalg.solve_triangular(spread, encoder, upper=False)
+        heard = (whiten @ self.motion_decoder.weight.double()).to(noise)
+        offset = (whiten @ self.motion_decoder.bias.double()).to(noise)
+        spread, whiten = spread.to(noise), whiten.to(noise)
+
+        def hidden(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
+            return self.hidden(x[..., :size] @ spread.T + self.motion_encoder.bias, step, condition)
+
+        guided_hidden = guided(hidden, guidance or {})
+
+        def denoiser(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
+            made = guided_hidden(x, step, condition)
+            return torch.cat([made @ heard.T + offset, made], dim=-1)
+
+        start = F.pad(noise @ whiten.T, (0, size))
+        clean = sampler(
+            denoiser, tuple(start.shape), self.schedule, condition, steps, noise=start, callback=callback, **options
+        )
+        return self.motion_decoder(clean[..., size:])
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
         """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw."""

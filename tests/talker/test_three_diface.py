@@ -12,7 +12,7 @@ from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.models.three_diface import VARIANCE, ThreeDiFace, ThreeDiFaceConfig
 from talker.motion import ARKIT_INDEX, Motion
-from talker.samplers import ddim
+from talker.samplers import SAMPLERS, ancestral, ddim
 from talker.schedules import cosine_schedule
 
 VERTICES = 7
@@ -112,6 +112,39 @@ def test_the_same_takes_whatever_their_number_and_no_windows(model, monkeypatch)
     with torch.inference_mode():
         takes = model.sample(ddim, condition, noise, steps=4)
         assert torch.allclose(takes[:1], model.sample(ddim, condition, noise[:1], steps=4), atol=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ancestral"])
+def test_takes_are_those_of_steps_on_vertices(model, sampler):
+    """Steps on what the linear layers pass on give what the plain loop gives, and need no noise of all coordinates."""
+    condition, noise = model.condition(torch.randn(30, 5), "b"), model.start_noise(torch.randn(2, 30, 21))
+    seen: list[tuple] = []
+    kind = SAMPLERS[sampler]
+
+    def watched(denoiser, shape, *rest, **options):
+        seen.append(shape)
+        return kind(denoiser, shape, *rest, **options)
+
+    with torch.inference_mode():
+        short = model.sample(watched, condition, noise, 6, {"audio": 0.5}, eta=0.0)
+        plain = kind(guided(model, {"audio": 0.5}), (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
+    assert seen == [(2, 30, 16)]
+    assert torch.allclose(short, plain, atol=1e-4)
+
+
+def test_noise_that_is_added_on_the_way_has_the_same_spread():
+    """Of many takes by ancestral steps, the mean and the variance of every coordinate, made both ways."""
+    model = make_model(skip=True)
+    condition, takes = model.condition(torch.randn(4, 5), "b"), 3000
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        noise = torch.randn(takes, 4, 21, generator=generator)
+        short = model.sample(ancestral, condition, noise, 6, {"audio": 0.5}, generator=generator)
+        plain = ancestral(guided(model, {"audio": 0.5}), (takes, 4, 21), model.schedule, condition, 6, generator=generator)
+    error = (plain.var(dim=0) / takes).sqrt()
+    assert plain.std(dim=0).min() > 0.01
+    assert ((short.mean(dim=0) - plain.mean(dim=0)).abs() < 6 * error).all()
+    assert torch.allclose(short.std(dim=0), plain.std(dim=0), rtol=0.1)
 
 
 def test_coefficients_become_vertices_and_vertices_coefficients(model):
