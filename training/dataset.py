@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,10 +166,29 @@ class FeatureCache:
             shapes=tensors.get("shapes"),
         )
 
+    def without(self, speakers: Sequence[str]) -> "FeatureCache":
+        """The split without some speakers; their numbers stay in the tensors, and count in statistics alone.
+
+        Raises TalkerError when nobody is left.
+        """
+        kept = np.array([speaker not in speakers for speaker in self.speakers])
+        if not kept.any():
+            raise TalkerError(f"Without {', '.join(speakers)} nobody is left to train on; leave fewer of them out.")
+        found = copy.copy(self)
+        utterances, variants = np.flatnonzero(kept), kept[self.owner]
+        found.names, found.speakers = ([values[u] for u in utterances] for values in (self.names, self.speakers))
+        found.motion_start, found.lengths = self.motion_start[:-1][kept], self.lengths[kept]
+        found.frames_start, found.voices = self.frames_start[:-1][variants], self.voices[torch.from_numpy(variants)]
+        found.owner = (np.cumsum(kept) - 1)[self.owner[variants]]
+        found.variants = [np.flatnonzero(found.owner == u) for u in range(len(utterances))]
+        found.rows = np.full(len(utterances), -1, dtype=np.int64)
+        found.shapes = None if self.shapes is None else self.shapes[torch.from_numpy(utterances)]
+        return found
+
     @property
     def seconds(self) -> float:
         """Length of all utterances at 30 fps, variants not counted."""
-        return len(self.motion) / 30.0
+        return float(self.lengths.sum()) / 30.0
 
     def set_library(self, names: list[str]) -> None:
         """Number the speakers by the rows of an identity library; others get -1."""

@@ -44,6 +44,8 @@ class Recipe:
     stages           : student steps of a distillation, in order
     rig              : face whose vertices a model moves or takes losses on: a look, or the path of a file; "" is the first look
     skip             : of 3DiFACE; see ThreeDiFaceConfig
+    backbone         : of 3DiFACE; see ThreeDiFaceConfig
+    left_out         : speakers of the corpus that take no part in the training
     drop_audio       : share of the crops that 3DiFACE hears no speech with
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
@@ -93,6 +95,8 @@ class Recipe:
     rig: str = ""
     skip: bool = False
     drop_audio: float = 0.1
+    backbone: str = "convolution"
+    left_out: tuple[str, ...] = ()
     fps: float = FPS
     heads: int = 8
     window_frames: int = 100

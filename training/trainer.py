@@ -139,7 +139,7 @@ class Trainer:
         """Fit the data to the model; returns how many steps the recipe asks for."""
         for cache in self.caches.values():
             cache.set_library(self.model.config.identities)
-        return self.recipe.total_steps(len(self.caches["train"].motion))
+        return self.recipe.total_steps(int(self.caches["train"].lengths.sum()))
 
     def batch(self, step: int, split: str = "train"):
         """This process's share of a step's batch, on its device."""
@@ -430,6 +430,8 @@ def prepare(args: argparse.Namespace) -> tuple[Recipe, Accelerator, dict[str, Fe
         caches = feature_caches(
             args.features, args.corpus, recipe.encoder, recipe.variants, convolutions=recipe.train_encoder, fps=recipe.fps
         )
+    if recipe.left_out:
+        caches = {split: cache.without(recipe.left_out) for split, cache in caches.items()}
     return recipe, accelerator, caches
 
 

@@ -5,13 +5,11 @@ encoded diffusion step is added. Convolutions halve the frame rate and bring it 
 concatenated and goes through one more. A vector of the speaker is added, and one linear layer (motion decoder)
 makes displacements of it. All of it is convolutional, so any length is denoised as a whole, without windows.
 
-The layers are those of the released code: kernels of 2 at a stride of 2 down and up, of 3 elsewhere, SiLU after
-each, twice the channels at half the rate, where the speech of two frames is stacked. Chosen here: sequences
-are padded at their end to what can be halved, and by their first and last frame within convolutions; the
-speaker's vector is the identity library's, found by voice for strangers; and, where `skip` says so, what comes into a
-condition block is added to what it makes, and what came down to what goes up, as in a U-Net. Without that, as published,
-half an hour of training learns jaw and lips, and nothing of gaze, lids and brows, which move few vertices: they have to
-be taught to pass before they can be denoised.
+What is between encoder and decoder is in talker.models.three_diface_backbones. Chosen here: the speaker's vector is the
+identity library's, found by voice for strangers; and, where `skip` says so, what comes into a condition block is added to
+what it makes, and what came down to what goes up, as in a U-Net. Without that, as published, half an hour of training
+learns jaw and lips, and nothing of gaze, lids and brows, which move few vertices: they have to be taught to pass
+before they can be denoised.
 
 Noise against displacements: every coordinate gets noise of variance 1, so displacements are divided by
 one number for all coordinates, with which the sum of their variances is VARIANCE. Standardising each coordinate
@@ -36,6 +34,7 @@ from talker.face_vertices import FaceVertices
 from talker.guidance import guided
 from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
 from talker.models.motion_model import Condition, MotionConfig, MotionModel
+from talker.models.three_diface_backbones import BACKBONES
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
 from talker.schedules import linear_schedule
 
@@ -52,6 +51,7 @@ class ThreeDiFaceConfig(MotionConfig):
     hidden_dim : channels at the full frame rate, and of the speaker's vector
     layers     : how often the frame rate is halved
     skip       : whether layers add to what they are given; see above
+    backbone   : a name of three_diface_backbones.BACKBONES
     """
 
     model_type: ClassVar[str] = "3diface"
@@ -61,18 +61,12 @@ class ThreeDiFaceConfig(MotionConfig):
     identity_dim: int = 64
     hidden_dim: int = 64
     layers: int = 1
+    backbone: str = "convolution"
     skip: bool = False
     face: str = "default"
     face_fingerprint: str = ""
     face_vertices: int = 5023
     correctives: list[list[str]] = field(default_factory=list)
-
-
-def convolution(channels_in: int, channels_out: int) -> nn.Sequential:
-    """A convolution over three frames that keeps their number, and SiLU."""
-    return nn.Sequential(
-        nn.Conv1d(channels_in, channels_out, kernel_size=3, padding=1, padding_mode="replicate"), nn.SiLU()
-    )
 
 
 class ThreeDiFace(MotionModel):
@@ -94,6 +88,8 @@ class ThreeDiFace(MotionModel):
             raise TalkerError(
                 f"3DiFACE adds the speaker's vector to its {config.hidden_dim} channels; make identity_dim as many."
             )
+        if config.backbone not in BACKBONES:
+            raise TalkerError(f"3DiFACE has no backbone {config.backbone}; choose one of {', '.join(BACKBONES)}.")
         self._channels = 3 * config.face_vertices
         super().__init__(config)
         self.face = FaceVertices(config.face, config.face_vertices, config.correctives, config.face_fingerprint)
@@ -101,18 +97,7 @@ class ThreeDiFace(MotionModel):
         self.motion_encoder = nn.Linear(self.channels, width)
         self.step_encoder = StepEncoder(width)
         self.audio_encoder = nn.Linear(config.audio_dim, width)
-        widths = [width * 2**level for level in range(config.layers + 1)]
-        self.first = convolution(2 * width, width)
-        self.down = nn.ModuleList(
-            nn.Sequential(nn.Conv1d(wide, 2 * wide, kernel_size=2, stride=2), nn.SiLU(), convolution(2 * wide, 2 * wide))
-            for wide in widths[:-1]
-        )
-        self.down_condition = nn.ModuleList(convolution(2 * wide, wide) for wide in widths[1:])
-        self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose1d(2 * wide, wide, kernel_size=2, stride=2), nn.SiLU(), convolution(wide, wide))
-            for wide in widths[-2::-1]
-        )
-        self.up_condition = nn.ModuleList(convolution(2 * wide, wide) for wide in widths[-2::-1])
+        self.backbone = BACKBONES[config.backbone](width, config.layers, config.skip)
         self.motion_decoder = nn.Linear(width, self.channels)
         nn.init.zeros_(self.motion_decoder.weight)
         nn.init.zeros_(self.motion_decoder.bias)
@@ -134,28 +119,8 @@ class ThreeDiFace(MotionModel):
         if condition.without_audio is not None:
             # What stands for no speech is zero (section 3).
             audio = audio.masked_fill(condition.without_audio[:, None, None], 0.0)
-        skip = self.config.skip
         time = self.step_encoder(step.to(encoded.dtype) * (TIME_SCALE / self.schedule.steps))[:, None]
-        encoded = (encoded if skip else F.silu(encoded)) + time
-        multiple = 2**self.config.layers
-        hidden, audio = (
-            F.pad(part.transpose(1, 2), (0, -frames % multiple), mode="replicate") for part in (encoded, audio)
-        )
-
-        def combined(block: nn.Module, hidden: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-            made = block(torch.cat([hidden, heard], dim=1))
-            return hidden + made if skip else made
-
-        hidden = combined(self.first, hidden, audio)
-        speech, passed = [audio], []
-        for down, block in zip(self.down, self.down_condition):
-            passed.append(hidden)
-            speech.append(torch.cat([speech[-1][..., 0::2], speech[-1][..., 1::2]], dim=1))
-            hidden = combined(block, down(hidden), speech[-1])
-        for up, block, heard, before in zip(self.up, self.up_condition, speech[-2::-1], passed[::-1]):
-            hidden = up(hidden) + before if skip else up(hidden)
-            hidden = combined(block, hidden, heard)
-        hidden = hidden.transpose(1, 2)[:, :frames]
+        hidden = self.backbone((encoded if self.config.skip else F.silu(encoded)) + time, audio)
         return hidden if condition.identity is None else hidden + condition.identity[:, None]
 
     def sample(

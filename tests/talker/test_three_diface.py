@@ -65,6 +65,30 @@ def test_any_length_is_denoised_as_a_whole(model):
     assert torch.allclose(whole[:, 110:290], part[:, 10:190], atol=1e-5)
 
 
+def test_faceformers_frames_see_no_motion_that_is_to_come():
+    model = make_model(backbone="transformer")
+    audio, x = torch.randn(40, 5), torch.randn(1, 40, 21)
+    changed = x.clone()
+    changed[:, 20] += 1
+    moved = (predict(model, x, audio) - predict(model, changed, audio)).abs().amax(dim=(0, 2)) > 1e-7
+    assert moved.tolist() == [frame >= 20 for frame in range(40)]
+
+
+@pytest.mark.parametrize("backbone", ["attention", "transformer"])
+def test_the_networks_of_table_2_hear_what_they_should(backbone):
+    """Both take any length; a frame hears its own speech in FaceFormer's single layer, and all of it by attention."""
+    model = make_model(backbone=backbone)
+    for frames in (1, 7, 61):
+        assert predict(model, torch.randn(2, frames, 21), torch.randn(frames, 5)).shape == (2, frames, 21)
+    audio, x = torch.randn(64, 5), torch.randn(1, 64, 21)
+    changed = audio.clone()
+    changed[32] += 1
+    moved = (predict(model, x, audio) - predict(model, x, changed)).abs().amax(dim=(0, 2)) > 1e-6
+    assert moved.nonzero().flatten().tolist() == ([32] if backbone == "transformer" else list(range(64)))
+    with pytest.raises(TalkerError, match="no backbone gru; choose one of convolution, attention, transformer"):
+        make_model(backbone="gru")
+
+
 def test_takes_speech_and_speakers_do_not_mix(model):
     x, audio = torch.randn(2, 30, 21), torch.randn(30, 5)
     both = predict(model, x, audio)
@@ -80,8 +104,8 @@ def test_with_skips_silent_blocks_pass_on_what_the_encoder_heard():
     outputs = []
     for skip in (True, False):
         model = make_model(skip=skip, identities=())
-        for block in (model.first, *model.down_condition, *model.up, *model.up_condition):
-            for parameter in block.parameters():
+        for name, parameter in model.backbone.named_parameters():
+            if not name.startswith("down."):
                 torch.nn.init.zeros_(parameter)
         x = torch.randn(1, 10, 21, generator=torch.Generator().manual_seed(1))
         with torch.inference_mode():

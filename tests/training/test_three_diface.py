@@ -128,7 +128,7 @@ def test_through_the_rig_losses_are_those_of_the_vertices(model):
     for one, other in zip(plain, short):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
     # Gradients too, of both ends and what is between.
-    names = ("motion_encoder.weight", "motion_decoder.weight", "motion_decoder.bias", "first.0.weight")
+    names = ("motion_encoder.weight", "motion_decoder.weight", "motion_decoder.bias", "backbone.first.convolution.0.weight")
     weights = [model.get_parameter(name) for name in names]
     for one, other in zip(torch.autograd.grad(plain[0].mean(), weights), torch.autograd.grad(short[0].mean(), weights)):
         # The encoder's gradient differs by what turns noise without changing how likely it is.

@@ -306,3 +306,22 @@ def test_bad_caches_and_states_get_a_sentence(features, tmp_path):
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(TalkerError, match="does not fit this recipe"):
         train(features, tmp_path / "run")
+
+
+def test_speakers_who_are_left_out_are_in_no_batch_and_no_library(features):
+    whole = FeatureCache.load(features / "train.safetensors")
+    part = whole.without(["speaker-1", "speaker-3"])
+    assert sorted(set(part.speakers)) == ["speaker-0", "speaker-2"] and part.seconds < whole.seconds
+    assert build_model(TINY, part).config.identities == ["speaker-0", "speaker-2"]
+    kept = {name: k for k, name in enumerate(whole.names)}
+    for number, name in enumerate(part.names):
+        u = kept[name]
+        start, length = whole.motion_start[u], whole.lengths[u]
+        assert part.motion_start[number] == start and part.lengths[number] == length
+        for mine, theirs in zip(part.variants[number], whole.variants[u], strict=True):
+            assert part.frames_start[mine] == whole.frames_start[theirs]
+            assert torch.equal(part.voices[mine], whole.voices[theirs])
+    batch = part.batch(1, 0, 16, (20, 20))
+    assert set(batch.speaker.tolist()) <= {0, 1}
+    with pytest.raises(TalkerError, match="nobody is left to train on"):
+        whole.without([f"speaker-{k}" for k in range(4)])
