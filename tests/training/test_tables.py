@@ -260,6 +260,11 @@ def test_the_text_of_a_table():
     assert text == GOLDEN
 
 
+def test_intervals_stand_behind_their_numbers():
+    rows = [{"name": "ours", "ITF": 7.12e-4, "ITF ±": 2e-5, "paper": {"ITF": 7.0e-4, "ITF ±": 1e-5}}]
+    assert format_table("", [], COLUMNS, rows).splitlines()[-1].split("   ")[-1].strip() == "7.1 ± 0.2  7.0 ± 0.1"
+
+
 def test_utterances_are_spread_evenly_and_always_the_same():
     assert spread(list(range(10)), 4) == [0, 3, 6, 9]
     assert spread([1, 2], 5) == spread([1, 2], None) == [1, 2]

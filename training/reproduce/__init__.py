@@ -1,4 +1,4 @@
-"""The shipped checkpoints, the paper's tables and its figures, one command each: python -m training reproduce TARGET.
+"""The shipped checkpoints, the papers' tables and their figures, one command each: python -m training reproduce TARGET.
 
     python -m training reproduce checkpoints --speech LIBRISPEECH   # from speech to the student that ships
     python -m training reproduce table-1                            # one table, on the synthetic corpus
@@ -24,6 +24,11 @@ EXPERIMENTS = {
     "table-5": "training.reproduce.table_5",
     "figure-5": "training.reproduce.figure_5",
     "figure-6": "training.reproduce.figure_6",
+    "diffposetalk-table-1": "training.reproduce.diffposetalk_table_1",
+    "3diface-table-1": "training.reproduce.three_diface_table_1",
+    "3diface-table-2": "training.reproduce.three_diface_table_2",
+    "3diface-table-3": "training.reproduce.three_diface_table_3",
+    "3diface-figure-3": "training.reproduce.three_diface_figure_3",
 }
 """Target -> module with run(setup) -> text of the table; each writes JSON and figures into setup.out."""
 
@@ -51,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unlabelled", type=Path, help="checkpoints: npz of MFCCs of further speech, for the encoder")
     parser.add_argument("--processes", type=int, default=1, help="checkpoints: trainers of one model side by side, one a "
                         "GPU (1: best on a CPU)")  # fmt: skip
-    parser.add_argument("--full", action="store_true", help="the paper's budget instead of two hours on two cores")
+    parser.add_argument("--full", action="store_true", help="the papers' budget instead of a few hours on two cores")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="rows of a table side by side, one "
                         "process and one thread each (%(default)s)")  # fmt: skip
     parser.add_argument("--steps", type=int, help="training steps of every row, for a trial")
@@ -83,7 +88,8 @@ def make_setup(args: argparse.Namespace):
 
     budget = FULL if args.full else SMALL
     if args.steps:
-        budget = dataclasses.replace(budget, name=f"{args.steps}-step trial", steps=args.steps, distill_steps=args.steps)
+        budget = dataclasses.replace(budget, name=f"{args.steps}-step trial", steps=args.steps, distill_steps=args.steps,
+                                     own_steps={}, personal_steps=args.steps)  # fmt: skip
     if args.limit:
         budget = dataclasses.replace(budget, utterances=args.limit, takes=1, seconds=1.0, repeats=1, trial=True)
     runs = args.runs / "reproduce"

@@ -16,7 +16,7 @@ from talker.pipeline import checkpoint_folder
 from training.distillation import DistillationObjective, make_student
 from training.features import feature_caches
 from training.recipe import load_recipe
-from training.reproduce.runs import Run, side_by_side, train
+from training.reproduce.runs import STYLE_ENCODER, Run, side_by_side, train
 from training.reproduce.setup import Budget, Setup, digest
 from training.trainer import Trainer, build_model, make_accelerator, objective_of
 
@@ -46,6 +46,27 @@ def baseline(budget: Budget, model: str, diffusion_steps: int | None = None, ste
     """ "facediffuser" or "regression", for so many training steps, the budget's unless given."""
     name = model if diffusion_steps is None else f"{model}-{diffusion_steps}"
     return Run(name, budget.recipes[model], diffusion_steps, budget.steps if steps is None else steps)
+
+
+def style_encoder(budget: Budget) -> Run:
+    """The speaking-style encoder of DiffPoseTalk."""
+    return Run("style-encoder", budget.recipes["style-encoder"], None, budget.steps_of("style-encoder"), verb=STYLE_ENCODER)
+
+
+def diffposetalk(budget: Budget, name: str = "diffposetalk", changes: tuple = (), styles: bool = True) -> Run:
+    """DiffPoseTalk with its style encoder, or without styles."""
+    steps = budget.steps_of("diffposetalk")
+    return Run(name, budget.recipes["diffposetalk"], None, steps, changes=changes if styles else (*changes, ("style_encoder", "")),
+               style_encoder=style_encoder(budget) if styles else None)  # fmt: skip
+
+
+def three_diface(budget: Budget, left_out: Sequence[str], backbone: str = "convolution") -> Run:
+    """3DiFACE trained without the test subjects."""
+    changes: tuple = (("left_out", tuple(left_out)),)
+    if backbone != "convolution":
+        # Longer crops, as many frames a batch: attention cannot be trained on short ones (section 4).
+        changes += (("backbone", backbone), ("crop_frames", (100, 130)), ("batch_size", 32))
+    return Run(f"3diface-{backbone}", budget.recipes["3diface"], None, budget.steps_of("3diface"), changes=changes)
 
 
 def the_student(setup: Setup) -> tuple[Path, str]:

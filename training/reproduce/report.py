@@ -23,6 +23,8 @@ class Column:
     spec   : format of its numbers; texts are printed as they are
     scale  : what numbers are multiplied with in print only
     paper  : the paper prints it too, so that its value gets a column beside ours
+
+    A row may hold half a confidence interval under "{key} ±"; it is then printed behind the number.
     """
 
     key: str
@@ -30,6 +32,12 @@ class Column:
     spec: str = ".4f"
     scale: float = 1
     paper: bool = False
+
+    def cell(self, row: Mapping) -> str:
+        """The row's number, with its interval where it has one, as the table prints it."""
+        interval = row.get(f"{self.key} ±")
+        text = self.text(row.get(self.key))
+        return text if interval is None else f"{text} ± {self.text(interval)}"
 
     def text(self, value: object) -> str:
         """A value as the table prints it."""
@@ -53,10 +61,10 @@ def format_table(title: str, legend: Sequence[str], columns: Sequence[Column], r
     for column in columns:
         heading = column.title.split("\n")
         heading = [""] * (height - len(heading)) + heading
-        cells = [column.text(row.get(column.key)) for row in rows]
+        cells = [column.cell(row) for row in rows]
         align = str.ljust if all(isinstance(row.get(column.key), str | bool) for row in rows) else str.rjust
         if column.paper:
-            beside = [column.text(row.get("paper", {}).get(column.key)) for row in rows]
+            beside = [column.cell(row.get("paper", {})) for row in rows]
             widths = [max(map(len, ["ours", *cells])), max(map(len, ["paper", *beside]))]
             pairs = zip(["ours", *cells], ["paper", *beside])
             cells = [f"{ours:>{widths[0]}}  {paper:>{widths[1]}}" for ours, paper in pairs]

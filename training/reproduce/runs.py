@@ -22,6 +22,9 @@ from training.recipe import load_recipe
 from training.reproduce.setup import Setup, digest
 from training.trainer import CHECKPOINT_FOLDER, LOG_FILE
 
+STYLE_ENCODER = "style-encoder"
+"""The verb that trains one, and the name of its folder beside a model."""
+
 DONE_FILE = "done.json"
 """Written into a run's folder when its training has ended: its settings and how long it took."""
 
@@ -36,6 +39,8 @@ class Run:
     steps           : training steps instead of the recipe's; 0 for the recipe's
     teacher         : the run that it is distilled from; None trains from data
     changes         : (key, value) of the recipe's fields that differ, loss weights as "loss_weights.lip"
+    style_encoder   : the run whose styles it is conditioned on
+    verb            : of `python -m training`, for a run without teacher
     """
 
     name: str
@@ -44,6 +49,8 @@ class Run:
     steps: int = 0
     teacher: Run | None = None
     changes: tuple[tuple[str, object], ...] = ()
+    style_encoder: Run | None = None
+    verb: str = "train"
 
     def settings(self, setup: Setup) -> dict:
         """Everything that decides how the model comes out."""
@@ -54,6 +61,7 @@ class Run:
             "changes": [list(change) for change in self.changes],
             "features": setup.fingerprint,
             "teacher": self.teacher and self.teacher.settings(setup),
+            **({"style_encoder": self.style_encoder.settings(setup)} if self.style_encoder else {}),
         }
 
     def folder(self, setup: Setup) -> Path:
@@ -70,7 +78,7 @@ class Run:
 
     def words(self, setup: Setup) -> list[str]:
         """The command that trains it, without `python -m training`."""
-        words = ["distill" if self.teacher else "train", "--recipe", self.recipe, "--out", self.folder(setup)]
+        words = ["distill" if self.teacher else self.verb, "--recipe", self.recipe, "--out", self.folder(setup)]
         words += ["--corpus", setup.corpus, "--features", setup.features, "--encoder", setup.encoder]
         if self.teacher:
             words += ["--teacher", self.teacher.checkpoint(setup), "--stages", self.diffusion_steps]
@@ -78,13 +86,24 @@ class Run:
             words += ["--diffusion-steps", self.diffusion_steps]
         if self.steps:
             words += ["--steps", self.steps]
-        for key, value in self.changes:
+        changes = dict(self.changes)
+        if self.style_encoder:
+            changes["style_encoder"] = os.path.abspath(self.style_encoder.trained(setup) / STYLE_ENCODER)
+        for key, value in changes.items():
             words += ["--set", f"{key}={json.dumps(value)}"]
         return [os.path.abspath(word) if isinstance(word, Path) else str(word) for word in words]
 
     def chain(self) -> list[Run]:
         """The run after all that it is distilled from."""
         return [*(self.teacher.chain() if self.teacher else []), self]
+
+    def needs(self) -> list[Run]:
+        """The runs that have to end before this one begins."""
+        return [run for run in (self.teacher, self.style_encoder) if run]
+
+    def order(self) -> list[Run]:
+        """The run after all that it needs."""
+        return [*(one for run in self.needs() for one in run.order()), self]
 
     def trained_steps(self, setup: Setup) -> int:
         """Training steps of the finished model and of all that it is distilled from."""
@@ -143,7 +162,7 @@ def side_by_side(function: Callable, arguments: Sequence[tuple], jobs: int, titl
 
 def train(runs: Iterable[Run], setup: Setup) -> None:
     """Train what is not trained yet, teachers before students, setup.jobs side by side."""
-    waiting = list(dict.fromkeys(link for run in runs for link in run.chain()))
+    waiting = list(dict.fromkeys(link for run in runs for link in run.order()))
     waiting = [run for run in waiting if not run.finished(setup)]
     if not waiting:
         return
@@ -157,7 +176,7 @@ def train(runs: Iterable[Run], setup: Setup) -> None:
     with one_thread(), bar, pool or contextlib.nullcontext():
         going: dict = {}
         while waiting or going:
-            ready = [run for run in waiting if run.teacher is None or run.teacher.finished(setup)]
+            ready = [run for run in waiting if all(need.finished(setup) for need in run.needs())]
             if pool is None:
                 run = ready[0]
                 waiting.remove(run)
@@ -177,17 +196,18 @@ def train(runs: Iterable[Run], setup: Setup) -> None:
 
 
 def _finish(run: Run, setup: Setup, seconds: float) -> None:
-    _link_encoder(run, setup)
+    _link(run, Path(setup.encoder).name, Path(setup.encoder), setup)
+    if styles := run if run.verb == STYLE_ENCODER else run.style_encoder:
+        _link(run, STYLE_ENCODER, styles.checkpoint(setup), setup)
     with whole_file(run.folder(setup) / DONE_FILE) as temporary:
         temporary.write_text(json.dumps({"seconds_of_last_start": seconds, **run.settings(setup)}, indent=1))
 
 
-def _link_encoder(run: Run, setup: Setup) -> None:
-    """A model finds its speech encoder beside it, by name."""
-    encoder = Path(setup.encoder)
-    link = run.trained(setup) / encoder.name
-    if encoder.is_dir() and not link.exists():
-        link.symlink_to(encoder.resolve(), target_is_directory=True)
+def _link(run: Run, name: str, folder: Path, setup: Setup) -> None:
+    """A model finds its encoders beside it, by name."""
+    link = run.trained(setup) / name
+    if folder.is_dir() and not link.exists():
+        link.symlink_to(folder.resolve(), target_is_directory=True)
 
 
 def _steps_so_far(runs: Iterable[Run], setup: Setup) -> int:

@@ -22,22 +22,34 @@ from training.reproduce.beat_sequences import cut_sequences
 DEFAULT_RECIPES = {
     "diffusiontalker": "diffusiontalker-default", "distill": "distill",
     "facediffuser": "facediffuser-default", "regression": "regression-default",
+    "diffposetalk": "diffposetalk-default", "style-encoder": "style-encoder", "3diface": "3diface-default",
 }  # fmt: skip
 """What is trained -> recipe of the small budget."""
 
 PAPER_RECIPES = {
     "diffusiontalker": "diffusiontalker", "distill": "diffusiontalker",
     "facediffuser": "facediffuser", "regression": "regression",
+    "diffposetalk": "diffposetalk", "style-encoder": "style-encoder", "3diface": "3diface",
 }  # fmt: skip
 """The same with the papers' own hyper-parameters; students learn with their teacher's."""
+
+
+SMALL_STEPS = {"diffposetalk": 900, "style-encoder": 1200, "3diface": 4000}
+"""Training steps of the small budget where they are not those of the others."""
+
+FAST = {"sampler": "dpm-solver++", "steps": 20}
+"""How models of hundreds of steps are sampled in the small budget."""
 
 
 @dataclass(frozen=True)
 class Budget:
     """How much computing a table gets.
 
-    recipes                : "diffusiontalker", "distill", "facediffuser", "regression" -> name or file of the recipe
+    recipes                : what is trained -> name or file of the recipe
     steps, distill_steps   : training steps of a model and of each distillation stage; 0 leaves them to the recipe
+    own_steps              : what is trained -> its training steps instead of `steps`
+    personal_steps         : training steps of a personalisation
+    sampling               : arguments of Talker.speak for DiffPoseTalk and 3DiFACE: how they are sampled
     utterances             : held-out utterances that are measured, evenly spread; None for all
     takes                  : animations of each
     seconds, repeats       : length of the speech that inference is timed on, and how often
@@ -48,19 +60,28 @@ class Budget:
     recipes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_RECIPES))
     steps: int = 3000
     distill_steps: int = 1200
+    own_steps: dict[str, int] = field(default_factory=dict)
+    personal_steps: int = 600
+    sampling: dict = field(default_factory=lambda: dict(FAST))
     utterances: int | None = 24
     takes: int = 2
     seconds: float = 10.0
     repeats: int = 3
     trial: bool = False
 
+    def steps_of(self, what: str) -> int:
+        """Training steps of what is trained; 0 for its recipe's."""
+        return self.own_steps.get(what, self.steps)
 
-SMALL = Budget()
-"""Each table as a whole in less than two hours on two cores."""
 
-FULL = Budget("full", PAPER_RECIPES, steps=0, distill_steps=0, utterances=None, takes=4, repeats=5)
-"""The paper's (section 4.1): 50 epochs at a constant rate for the teacher, and for each of its students, whose
-number the paper leaves open."""
+SMALL = Budget(own_steps=SMALL_STEPS)
+"""Each table of DiffusionTalker in less than two hours on two cores, those of DiffPoseTalk and 3DiFACE together in
+less than three."""
+
+FULL = Budget("full", PAPER_RECIPES, steps=0, distill_steps=0, personal_steps=30_000, sampling={}, utterances=None,
+              takes=4, repeats=5)  # fmt: skip
+"""The papers': of DiffusionTalker (section 4.1) 50 epochs at a constant rate for the teacher, and for each of its
+students, whose number the paper leaves open; of 3DiFACE 30,000 steps for a personalisation (section 11.2)."""
 
 
 @dataclass(frozen=True)
