@@ -18,8 +18,9 @@ from render.rig import Rig
 from talker.blend_weights import blend_weights
 from talker.errors import TalkerError
 from talker.models.motion_model import Condition
-from talker.models.three_diface import VARIANCE, ThreeDiFace
+from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace
 from talker.motion import ARKIT_NAMES
+from talker.principal_components import principal_components
 from training.dataset import Batch, FeatureCache
 from training.losses import contrast_loss, identity_embeddings, total_loss, weighted_mean
 
@@ -32,6 +33,10 @@ among them because nothing else tells where they look."""
 
 STILL = 1e-7
 """Metres below which no target moves a vertex."""
+
+AXES_FRAMES, SMALLEST_AXIS = 2048, 1e-4
+"""Frames whose principal axes are taken (16 times as many tell how far motion goes along them), and the smallest that
+counts, as a share of the largest."""
 
 CHUNK = 65536
 """Frames of which statistics are taken at once."""
@@ -89,6 +94,26 @@ def vertex_statistics(model: ThreeDiFace, motion: Tensor) -> tuple[np.ndarray, f
     mean = total / len(motion)
     covariance = squares / len(motion) - torch.outer(mean, mean)
     return (mean @ targets).numpy(), float((covariance * (targets @ targets.T)).sum())
+
+
+def vertex_range(model: ThreeDiFace, motion: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ThreeDiFace.set_range takes, of training motion (F, C), coefficients or vertices: of some thousand frames,
+    evenly spaced."""
+
+    def frames(count: int) -> Tensor:
+        return motion[torch.linspace(0, len(motion) - 1, min(count, len(motion))).long()]
+
+    _, components = principal_components(model.standardise(frames(AXES_FRAMES).float()).numpy(), 0.0)
+    size = np.linalg.norm(components[:AXES], axis=1)
+    counted = size > SMALLEST_AXIS * size.max()
+    axes = components[:AXES][counted] / size[counted, None]
+    ends: list[list[np.ndarray]] = [[], []]
+    for piece in frames(16 * AXES_FRAMES).split(AXES_FRAMES):
+        clean = model.standardise(piece.float()).numpy()
+        for found, values in zip(ends, (clean @ axes.T, clean)):
+            found.append(np.stack([values.min(axis=0), values.max(axis=0)]))
+    places, vertices = (np.stack([np.min(found, axis=0)[0], np.max(found, axis=0)[1]]) for found in ends)
+    return axes, places, vertices
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from training.dataset import FeatureCache, motion_channels
 from training.features import feature_caches
 from training.losses import DiffusionObjective
 from training.recipe import Recipe, load_recipe, parse_settings
-from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_statistics
+from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_range, vertex_statistics
 
 STATE_FILE = "state.safetensors"
 LOG_FILE = "log.jsonl"
@@ -77,6 +77,8 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
     else:
         motion = tuple(values[: model.channels] for values in train.motion_statistics())
     model.set_statistics(motion, train.audio_statistics())
+    if rig:
+        model.set_range(*vertex_range(model, train.motion))
     if recipe.train_encoder:
         diffposetalk.load_trunk(model, recipe)
     if model.library is not None and recipe.voice_statistics:

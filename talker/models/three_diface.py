@@ -15,6 +15,10 @@ Noise against displacements: every coordinate gets noise of variance 1, so displ
 one number for all coordinates, with which the sum of their variances is VARIANCE. Standardising each coordinate
 would leave faces that are plain to see through almost all noise, as thousands of coordinates move together; the released
 code scales its noise to displacements by hand. One number for all keeps the losses what they are in metres.
+
+Coefficients end at 1, vertices nowhere: a lid that is half closed on its way could be drawn on past the cheek. So, as
+image models clip to the range of pixels, sampling clips each predicted x0 to where the training motion went along
+its principal axes, and a little beyond, and the last one in every coordinate.
 """
 
 from __future__ import annotations
@@ -40,6 +44,14 @@ from talker.schedules import linear_schedule
 
 VARIANCE = 64.0
 """Sum of the variances of all standardised coordinates: that of 64 channels of variance 1."""
+
+
+AXES, MARGIN, VERTEX_MARGIN = 32, 0.1, 0.02
+"""Principal axes of the training motion along which samples are kept in its range, widened by this share on both sides;
+and the share by which the range of single coordinates is."""
+
+UNLIMITED = 6e4
+"""Of a coordinate whose range is not known: a finite number, also in 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,9 @@ class ThreeDiFace(MotionModel):
         self.step_encoder = StepEncoder(width)
         self.audio_encoder = nn.Linear(config.audio_dim, width)
         self.backbone = BACKBONES[config.backbone](width, config.layers, config.skip)
+        self.register_buffer("axes", torch.zeros(AXES, self.channels))
+        self.register_buffer("axes_range", torch.zeros(2, AXES))
+        self.register_buffer("vertex_range", UNLIMITED * torch.tensor([[-1.0], [1.0]]).repeat(1, self.channels))
         self.motion_decoder = nn.Linear(width, self.channels)
         nn.init.zeros_(self.motion_decoder.weight)
         nn.init.zeros_(self.motion_decoder.bias)
@@ -140,16 +155,26 @@ class ThreeDiFace(MotionModel):
         decoder are linear; so the same steps are taken on what the encoder hears of x, whitened, beside what the decoder
         is given. Noise that a sampler adds is that of as many numbers, and has the encoder's share of all coordinates'.
         """
-        if edit is not None:
-            return super().sample(sampler, condition, noise, steps, guidance, edit, callback, **options)
         self.check_guidance(guidance)
+        if edit is not None:
+            guided_vertices = guided(self, guidance or {})
+
+            def vertices(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
+                made = guided_vertices(x, step, condition)
+                return edit.apply((made + self.excess(made @ self.axes.T) @ self.axes).clamp(*self.vertex_range))
+
+            return sampler(
+                vertices, tuple(noise.shape), self.schedule, condition, steps, noise=noise, callback=callback, **options
+            )
         size = self.config.hidden_dim
-        encoder = self.motion_encoder.weight.double()
+        encoder, decoder, bias = (
+            part.double() for part in (self.motion_encoder.weight, self.motion_decoder.weight, self.motion_decoder.bias)
+        )
         spread = torch.linalg.cholesky(encoder @ encoder.T)
         whiten = torch.linalg.solve_triangular(spread, encoder, upper=False)
-        heard = (whiten @ self.motion_decoder.weight.double()).to(noise)
-        offset = (whiten @ self.motion_decoder.bias.double()).to(noise)
-        spread, whiten = spread.to(noise), whiten.to(noise)
+        axes = self.axes.double()
+        products = (whiten @ decoder, whiten @ bias, axes @ decoder, axes @ bias, whiten @ axes.T, spread, whiten)
+        heard, offset, along, start_along, back, spread, whiten = (part.to(noise) for part in products)
 
         def hidden(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
             return self.hidden(x[..., :size] @ spread.T + self.motion_encoder.bias, step, condition)
@@ -158,13 +183,31 @@ class ThreeDiFace(MotionModel):
 
         def denoiser(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
             made = guided_hidden(x, step, condition)
-            return torch.cat([made @ heard.T + offset, made], dim=-1)
+            excess = self.excess(made @ along.T + start_along)
+            return torch.cat([made @ heard.T + offset + excess @ back.T, made, excess], dim=-1)
 
-        start = F.pad(noise @ whiten.T, (0, size))
+        start = F.pad(noise @ whiten.T, (0, size + len(axes)))
         clean = sampler(
             denoiser, tuple(start.shape), self.schedule, condition, steps, noise=start, callback=callback, **options
         )
-        return self.motion_decoder(clean[..., size:])
+        made = self.motion_decoder(clean[..., size : 2 * size]) + clean[..., 2 * size :] @ self.axes
+        return made.clamp(*self.vertex_range)
+
+    def excess(self, places: torch.Tensor) -> torch.Tensor:
+        """What takes places along the axes (..., AXES) back into their range."""
+        low, high = self.axes_range
+        return places.clamp(low, high) - places
+
+    def set_range(self, axes: np.ndarray, places: np.ndarray, vertices: np.ndarray) -> None:
+        """Fix where samples are kept: principal axes (n, 3 V) of standardised training motion, at most AXES of them, the
+        lowest and highest places (2, n) along them, and the lowest and highest coordinates (2, 3 V)."""
+
+        def widened(ends: np.ndarray, margin: float) -> torch.Tensor:
+            return torch.from_numpy(ends + margin * (ends[1] - ends[0]) * np.array([[-1], [1]], ends.dtype))
+
+        self.axes[: len(axes)] = torch.from_numpy(axes)
+        self.axes_range[:, : len(axes)] = widened(places, MARGIN)
+        self.vertex_range.copy_(widened(vertices, VERTEX_MARGIN))
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
         """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw."""

@@ -10,7 +10,7 @@ from talker.editing import plan_edit
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel, SpeechEncoder
 from talker.errors import TalkerError
 from talker.guidance import guided
-from talker.models.three_diface import VARIANCE, ThreeDiFace, ThreeDiFaceConfig
+from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace, ThreeDiFaceConfig
 from talker.motion import ARKIT_INDEX, Motion
 from talker.samplers import SAMPLERS, ancestral, ddim
 from talker.schedules import cosine_schedule
@@ -139,8 +139,12 @@ def test_the_same_takes_whatever_their_number_and_no_windows(model, monkeypatch)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ancestral"])
-def test_takes_are_those_of_steps_on_vertices(model, sampler):
-    """Steps on what the linear layers pass on give what the plain loop gives, and need no noise of all coordinates."""
+def test_takes_are_those_of_steps_on_vertices(sampler):
+    """Steps on what the linear layers pass on give what the plain loop gives, each x0 kept in the range of the training
+    motion, and need no noise of all coordinates."""
+    model = make_model(skip=True)
+    axes = torch.linalg.qr(torch.randn(21, 3))[0].T.numpy()
+    model.set_range(axes, np.array([[-0.2, -9, -9], [0.1, 9, 9]]), np.stack([np.full(21, -9.0), np.full(21, 9.0)]))
     condition, noise = model.condition(torch.randn(30, 5), "b"), model.start_noise(torch.randn(2, 30, 21))
     seen: list[tuple] = []
     kind = SAMPLERS[sampler]
@@ -151,9 +155,23 @@ def test_takes_are_those_of_steps_on_vertices(model, sampler):
 
     with torch.inference_mode():
         short = model.sample(watched, condition, noise, 6, {"audio": 0.5}, eta=0.0)
-        plain = kind(guided(model, {"audio": 0.5}), (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
-    assert seen == [(2, 30, 16)]
-    assert torch.allclose(short, plain, atol=1e-4)
+        free = guided(model, {"audio": 0.5})
+
+        def kept(x, step, condition):
+            made = free(x, step, condition)
+            place = made @ torch.from_numpy(axes[0])
+            return made + (place.clamp(-0.23, 0.13) - place)[..., None] * torch.from_numpy(axes[0])
+
+        plain = kind(kept, (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
+        unkept = kind(free, (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
+    assert seen == [(2, 30, 16 + AXES)]
+    assert torch.allclose(short, plain, atol=1e-4) and not torch.allclose(short, unkept, atol=0.1)
+    assert (short @ torch.from_numpy(axes[0])).abs().max() < 0.24
+    # Of a coordinate that never went beyond 0.1 the last x0 goes no further than that and a fiftieth of its range.
+    model.vertex_range[:, 4] = torch.tensor([-0.104, 0.104])
+    with torch.inference_mode():
+        limited = model.sample(kind, condition, noise, 6, {"audio": 0.5}, eta=0.0)
+    assert torch.allclose(limited[..., 4], short[..., 4].clamp(-0.104, 0.104)) and short[..., 4].abs().max() > 0.11
 
 
 def test_noise_that_is_added_on_the_way_has_the_same_spread():

@@ -9,7 +9,7 @@ import torch
 from render.rig import default_rig
 from talker.errors import TalkerError
 from talker.models.motion_model import Condition
-from talker.models.three_diface import VARIANCE, ThreeDiFace, ThreeDiFaceConfig
+from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace, ThreeDiFaceConfig
 from talker.motion import ARKIT_INDEX
 from talker.schedules import cosine_schedule
 from training.dataset import Batch, FeatureCache
@@ -20,6 +20,7 @@ from training.three_diface import (
     face_index,
     set_face,
     span,
+    vertex_range,
     vertex_statistics,
 )
 from training.trainer import build_model, objective_of
@@ -76,6 +77,17 @@ def test_statistics_through_the_rig_are_those_of_the_vertices(model):
     assert same == pytest.approx(variance, rel=1e-4)
     with pytest.raises(TalkerError, match="motion of 30 numbers"):
         vertex_statistics(model, torch.rand(4, 30))
+
+
+def test_the_range_is_how_far_the_motion_went(model):
+    motion = 0.3 * torch.rand(60, 55)
+    axes, places, vertices = vertex_range(model, motion)
+    assert len(axes) <= AXES and np.allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-4)
+    clean = model.standardise(motion).numpy()
+    along = clean @ axes.T
+    assert np.allclose(places, [along.min(axis=0), along.max(axis=0)], atol=1e-4)
+    assert np.allclose(vertices, [clean.min(axis=0), clean.max(axis=0)], atol=1e-6)
+    assert ((clean - along @ axes) ** 2).sum() < 1e-2 * (clean**2).sum()
 
 
 def test_losses_by_hand():
