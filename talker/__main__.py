@@ -174,10 +174,13 @@ def fetch_rig(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Inference time per frame, as JSON."""
-    from talker.bench import measure
+    """Inference time per frame, of one model as JSON, of all as a table."""
+    from talker.bench import measure, table
+    from talker.pipeline import available_models
 
-    print(json.dumps(measure(args.model, args.seconds, args.takes, args.steps, args.repeats), indent=2))
+    models = list(available_models()) if args.all else [args.model]
+    measured = measure(models, args.seconds, args.takes, args.steps, args.repeats)
+    print(table(measured) if args.all else json.dumps(measured[0], indent=2))
 
 
 def _count(text: str) -> int:
@@ -297,8 +300,9 @@ def parser() -> argparse.ArgumentParser:
     add.add_argument("directory", metavar="DIR", help="new folder to write into")
     add.set_defaults(run=fetch_rig)
 
-    add = verbs.add_parser("bench", help="inference time per frame (ITF) by stage, as JSON")
+    add = verbs.add_parser("bench", help="inference time per frame (ITF) by stage, as JSON; of all models as a table")
     add.add_argument("--model", default="diffusiontalker", metavar="NAME")
+    add.add_argument("--all", action="store_true", help="all checkpoints, taking turns")
     add.add_argument("--seconds", type=float, default=10.0, help="length of the speech (default 10)")
     add.add_argument("--takes", type=_count, default=4)
     add.add_argument("--steps", type=_count)

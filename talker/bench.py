@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from talker.audio import SAMPLE_RATE, Speech, speech_from_array
 from talker.pipeline import Talker
+from talker.takes import Takes
 
 STAGES = ("encode", "match", "sample")
+
+LONG = 60.0
+"""Seconds of runs after which a model is not measured again: a teacher's hundreds of steps leave no doubt."""
 
 
 def modulated_noise(seconds: float) -> Speech:
@@ -23,23 +28,54 @@ def modulated_noise(seconds: float) -> Speech:
     return speech_from_array((0.1 * noise).astype(np.float32), SAMPLE_RATE, "bench")
 
 
-def measure(model: str, seconds: float, takes: int, steps: int | None, repeats: int) -> dict:
-    """Median over `repeats` runs after one warm-up, on `seconds` of modulated noise. ITF is seconds of computing per
-    frame of speech, for all takes together, as in DiffusionTalker, sec. 4.1."""
-    talker = Talker.from_pretrained(model)
+def measure(models: Sequence[str], seconds: float, takes: int, steps: int | None, repeats: int) -> list[dict]:
+    """Inference time of each model on `seconds` of modulated noise: medians over `repeats` runs in which the models take
+    turns, after a warm-up of a single step. A model whose runs have taken LONG in all takes no further turn.
+
+    ITF is seconds of computing per frame of speech, for all takes together, as in DiffusionTalker, sec. 4.1.
+    """
+    talkers = [Talker.from_pretrained(model) for model in models]
     speech = modulated_noise(seconds)
-    runs = [talker.speak(speech, takes=takes, steps=steps) for _ in range(repeats + 1)][1:]
-    frames = runs[0].coefficients.shape[1]
+    for talker in talkers:
+        talker.speak(speech, takes=takes, steps=1)
+    runs: list[list[Takes]] = [[] for _ in talkers]
+    for _ in range(repeats):
+        for talker, own in zip(talkers, runs):
+            if not own or sum(_total(run) for run in own) < LONG:
+                own.append(talker.speak(speech, takes=takes, steps=steps))
+    return [_summary(talker, own, seconds) for talker, own in zip(talkers, runs)]
+
+
+def _total(run: Takes) -> float:
+    return sum(run.seconds[stage] for stage in STAGES)
+
+
+def _summary(talker: Talker, runs: list[Takes], seconds: float) -> dict:
+    takes, frames, _ = runs[0].coefficients.shape
     stage_seconds = {stage: statistics.median(run.seconds[stage] for run in runs) for stage in STAGES}
-    total = statistics.median(sum(run.seconds[stage] for stage in STAGES) for run in runs)
+    total = statistics.median(_total(run) for run in runs)
     return {
         "model": runs[0].model,
         "steps": runs[0].steps,
         "takes": takes,
         "frames": frames,
+        "runs": len(runs),
         "device": runs[0].device,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads",
         "seconds": {**stage_seconds, "total": total, "load": talker.seconds_to_load},
         "itf": {**{stage: value / frames for stage, value in stage_seconds.items()}, "total": total / frames},
         "real_time_factor": seconds / total,
     }
+
+
+def table(measured: Sequence[dict]) -> str:
+    """Rows of `measure` as a Markdown table."""
+    rows = [
+        f"| `{one['model']}` | {one['steps']} | {1000 * one['itf']['sample']:.2f} ms | {1000 * one['itf']['total']:.2f} ms "
+        f"| {one['real_time_factor']:.2g} × |"
+        for one in measured
+    ]
+    one = measured[0]
+    heading = f"{one['frames']} frames, {one['takes']} takes at once; {one['device']}; {one['machine']}"
+    columns = "| model | steps | per frame, sampling | per frame, all stages | faster than real time |\n| --- | --- | --- | --- | --- |"
+    return "\n".join([heading, "", columns, *rows])

@@ -16,7 +16,7 @@ from talker.__main__ import main
 from talker.audio import SAMPLE_RATE, load_speech
 from talker.formats import read_motion
 from talker.motion import ARKIT_NAMES
-from talker.pipeline import CHECKPOINTS
+from talker.pipeline import CHECKPOINTS, available_models
 from talker.takes import load_takes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,8 +118,17 @@ def test_models_lists_the_embedded_checkpoints(capsys):
 
 
 def test_bench_prints_json_by_stage(capsys):
-    assert main(["bench", "--seconds", "1", "--takes", "1", "--repeats", "1"]) == 0
-    assert json.loads(capsys.readouterr().out)
+    assert main(["bench", "--seconds", "1", "--takes", "1", "--repeats", "2"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert measured["frames"] == 30 and measured["runs"] == 2
+    assert measured["itf"]["total"] == pytest.approx(measured["seconds"]["total"] / 30)
+
+
+def test_bench_of_all_models_is_one_table(capsys):
+    assert main(["bench", "--all", "--seconds", "1", "--takes", "1", "--repeats", "1", "--steps", "2"]) == 0
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
+    assert [row[0].strip("|` ") for row in rows] == list(available_models())
+    assert all(row[1] == "2" and 0 < float(row[2].split()[0]) <= float(row[3].split()[0]) for row in rows)
 
 
 def bad_recording(folder: Path, kind: str) -> str:
