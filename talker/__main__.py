@@ -1,4 +1,4 @@
-"""The command line: python -m talker speak | identities | enrol | forget | personalise | models | fetch-rig | bench."""
+"""The command line: python -m talker speak | identities | enrol | forget | personalise | models | styles | fetch-rig | bench."""
 
 from __future__ import annotations
 
@@ -32,18 +32,26 @@ def speak(args: argparse.Namespace) -> None:
     from render.export import write_outputs
     from talker.guidance import parse_guidance
 
+    style = _style(args.style)
     edit = _edit(args, speech.frames())
     guidance = parse_guidance(args.guidance) if args.guidance else None
     talker = _talker(args)
     with _progress(args.quiet) as show:
         takes = talker.speak(
             speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps, guidance=guidance,
-            callback=show, head=not args.no_head, edit=edit, sampler=args.sampler,
+            callback=show, style=style, head=not args.no_head, edit=edit, sampler=args.sampler,
         )  # fmt: skip
         outputs = write_outputs(
             takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report, pictures=pictures
         )
     print(Path(outputs.report_json).read_text())
+
+
+def _style(text: str | None):
+    """A style's name, or the motion of a file as an example."""
+    from talker.formats import read_motion
+
+    return read_motion(text) if text and Path(text).suffix.lower() in (".npz", ".csv", ".json") else text
 
 
 def _edit(args: argparse.Namespace, frames: int):
@@ -165,6 +173,12 @@ def models(args: argparse.Namespace) -> None:
         print(f"{name}\t{summary}")
 
 
+def styles(args: argparse.Namespace) -> None:
+    """One speaking style a line: its name and what it is."""
+    for name, line in _talker(args).styles.items():
+        print(f"{name}\t{line}")
+
+
 def fetch_rig(args: argparse.Namespace) -> None:
     """ICT-FaceKit into a folder that --rig takes."""
     from render.rigs.fetch import fetch_ict
@@ -218,6 +232,10 @@ def parser() -> argparse.ArgumentParser:
         help="how closely takes follow the speech, or speech and style, for models trained with it; less is more diverse",
     )  # fmt: skip
     add.add_argument("--delta", metavar="FILE", help="speak as the person of this file, which `personalise` wrote for the model")
+    add.add_argument(
+        "--style", metavar="NAME|FILE",
+        help="speaking style: a name (see `styles`), or motion that shows it (.csv, .json, .npz), for models with styles",
+    )  # fmt: skip
     add.add_argument("--sampler", metavar="NAME", help="ddim, ancestral or dpm-solver++ (default: the checkpoint's)")
     add.add_argument("--no-head", action="store_true", help="the head stays still")
     add.add_argument(
@@ -295,6 +313,10 @@ def parser() -> argparse.ArgumentParser:
     add.set_defaults(run=forget)
 
     verbs.add_parser("models", help="list the checkpoints").set_defaults(run=models)
+
+    add = verbs.add_parser("styles", help="list the speaking styles of a model")
+    add.add_argument("--model", default="diffposetalk", metavar="NAME", help="checkpoint name or folder")
+    add.set_defaults(run=styles, library=None)
 
     add = verbs.add_parser("fetch-rig", help="download ICT-FaceKit, a face under the MIT licence, for --rig")
     add.add_argument("directory", metavar="DIR", help="new folder to write into")

@@ -22,10 +22,14 @@ from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
 from talker.motion import ARKIT_NAMES, Motion, check_lengths
 from talker.samplers import SAMPLERS, draw_noise, take_generators
+from talker.style import StyleEncoder
 from talker.takes import Takes
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """Where the embedded checkpoints lie."""
+
+STYLE_ENCODER = "style-encoder"
+"""Name of the embedded style encoder."""
 
 MAX_TAKES = 16
 """Most takes of one utterance: all of them are one batch."""
@@ -72,6 +76,7 @@ class Talker:
         self.name = name
         self.device = device
         self.library = Identities(denoiser.library)
+        self.style_folder = CHECKPOINTS / STYLE_ENCODER
         self.seconds_to_load = 0.0
 
     @classmethod
@@ -90,13 +95,15 @@ class Talker:
                 f"choose one of {', '.join(available_models())}."
             )
         denoiser = DENOISERS[config["model_type"]].from_pretrained(folder, device)
-        encoder_name = config.get("encoder", "speech-encoder")
-        # An encoder beside the checkpoint or among the embedded ones; anything else is a hub's id.
-        beside = [place / encoder_name for place in (folder.parent, CHECKPOINTS) if (place / encoder_name).is_dir()]
+        # An encoder beside the checkpoint or among the embedded ones; another speech encoder is a hub's id.
+        places = [
+            next((place / name for place in (folder.parent, CHECKPOINTS) if (place / name).is_dir()), name)
+            for name in (config.get("encoder", "speech-encoder"), config.get("style_encoder", STYLE_ENCODER))
+        ]
         # A denoiser that has trained the encoder's upper layers brings them itself.
-        place, convolutions = beside[0] if beside else encoder_name, bool(config.get("trunk"))
-        encoder = SpeechEncoder.from_pretrained(place, device, convolutions)
+        encoder = SpeechEncoder.from_pretrained(places[0], device, bool(config.get("trunk")))
         talker = cls(denoiser, encoder, folder.resolve().name, torch.device(device))
+        talker.style_folder = places[1]
         talker.seconds_to_load = time.perf_counter() - start
         return talker
 
@@ -115,6 +122,18 @@ class Talker:
     def identities(self) -> list[str]:
         """Names of all identities, the learned ones first."""
         return list(self.library.names)
+
+    @cached_property
+    def style_encoder(self) -> StyleEncoder:
+        """What tells speaking styles from motion. TalkerError for a model without styles, and where it is missing."""
+        if "style" not in self.denoiser.guidances:
+            raise TalkerError(f"The model {self.name} has no speaking styles; leave the style out, or choose another model.")
+        return StyleEncoder.from_pretrained(self.style_folder, self.device)
+
+    @property
+    def styles(self) -> dict[str, str]:
+        """The speaking styles that ship, name → what it is in a line; none for a model without styles."""
+        return self.style_encoder.named_styles() if "style" in self.denoiser.guidances else {}
 
     @property
     def max_steps(self) -> int:
@@ -136,6 +155,7 @@ class Talker:
         eta: float | None = None,
         guidance: Guidance | None = None,
         callback: Callback | None = None,
+        style: str | Motion | None = None,
         head: bool = True,
         edit: MotionEdit | None = None,
         sampler: str | None = None,
@@ -151,6 +171,8 @@ class Talker:
         guidance : how closely the speech is followed, or a scale for each of the model's guidances, the model's own
                    by default; 0 for all of them is unconditional. Models trained without refuse it
         callback : called with (stage, fraction of the stage done)
+        style    : speaking style, of one that ships by its name or of a motion as an example, by default the model's own if
+                   it was personalised; models without refuse it
         head     : whether the head moves
         edit     : motion that is given (talker.editing.plan_edit), of the speech's length; it comes back exactly
         sampler  : a name of talker.samplers.SAMPLERS, the checkpoint's own by default
@@ -159,6 +181,11 @@ class Talker:
         if not 1 <= takes <= MAX_TAKES:
             raise TalkerError(f"Between 1 and {MAX_TAKES} takes can be sampled at once, not {takes}.")
         scales = guidance_scales(self.denoiser.default_guidance if guidance is None else guidance, self.denoiser.guidances, self.name)
+        vector = self.own_style
+        if style is not None:
+            vector = self.style_encoder.style(style) if isinstance(style, str) else self.style_encoder.encode(style)
+        if vector is None and "style" in scales:
+            scales["style"] = 0.0  # the same takes without a pass for a style that nobody has
         if sampler is not None and sampler not in SAMPLERS:
             raise TalkerError(f"There is no sampler {sampler}; choose one of {', '.join(SAMPLERS)}.")
         if edit is not None:
@@ -186,7 +213,7 @@ class Talker:
         edit = edit and edit.resized(len(features.frames))
         clean = self.denoise(
             features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count),
-            scales, self.own_style, edit, sampler,
+            scales, vector, edit, sampler,
         )  # fmt: skip
         coefficients, rotation = self.motion_of(clean, head, edit)
         vertices = {}

@@ -305,6 +305,7 @@ class Trainer:
         return {
             **self.model.config.to_dict(),
             "encoder": Path(self.recipe.encoder).name if Path(self.recipe.encoder).is_dir() else self.recipe.encoder,
+            **({"style_encoder": Path(self.recipe.style_encoder).name} if self.recipe.style_encoder else {}),
             "steps": self.model.schedule.steps,
             "data": self.recipe.data,
             "weights": "exponential moving average" if self.average is not None else "last step",

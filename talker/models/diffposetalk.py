@@ -168,6 +168,8 @@ class DiffPoseTalk(MotionModel):
     config: DiffPoseTalkConfig
     guidances = ("audio", "style")
     windows = False
+    default_guidance: ClassVar[Mapping[str, float]] = {"audio": 1.15, "style": 3.0}
+    """The scales that its authors demonstrate it with; the paper prints none."""
 
     def __init__(self, config: DiffPoseTalkConfig):
         if config.identities:

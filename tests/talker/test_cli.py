@@ -188,6 +188,8 @@ def keyframe_file(folder: Path, time: float, name: str) -> str:
         (lambda folder: ["--takes", "1000"], "not 1000"),
         (lambda folder: ["--guidance", "2"], "trained without guidance by audio"),
         (lambda folder: ["--guidance", "audio=much"], "is no guidance"),
+        (lambda folder: ["--style", "calm"], "diffusiontalker has no speaking styles"),
+        (lambda folder: ["--style", str(folder / "lost.csv")], "lost.csv cannot be read"),
         (lambda folder: ["--sampler", "euler"], "choose one of ddim"),
         (lambda folder: ["--keep-first", "0.1"], "name the takes.npz"),
         (lambda folder: ["--motion", "takes.npz"], "Say what to keep"),

@@ -1,6 +1,7 @@
 """Talker on its shipped checkpoint: what a user of the library relies on."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.identity import NO_MATCH
+from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.models.facediffuser import FaceDiffuser
 from talker.models.regression import Regression
 from talker.pipeline import available_models
-from talker.schedules import linear_schedule
+from talker.schedules import cosine_schedule, linear_schedule
+from talker.style import StyleConfig, StyleEncoder
 from talker.takes import load_takes
 
 
@@ -114,6 +117,51 @@ def test_takes_of_a_regression_are_all_alike(talker, speech, tmp_path):
     assert np.array_equal(takes.coefficients, rival.speak(speech, takes=3, seed=6).coefficients)
     other = rival.speak(speech, takes=1, identity=next(n for n in names if n != takes.identity.name))
     assert not np.array_equal(other.coefficients[0], takes.coefficients[0])
+
+
+@pytest.fixture
+def stylish(talker, tmp_path) -> Talker:
+    """A DiffPoseTalk with random weights, and a style encoder with two named styles."""
+    torch.manual_seed(0)
+    config = DiffPoseTalkConfig(
+        [], talker.denoiser.config.audio_dim, talker.denoiser.config.voice_dim, cosine_schedule(20).alpha_bars.tolist(),
+        hidden_dim=16, layers=1, heads=2, window_frames=40, previous_frames=4,
+    )  # fmt: skip
+    encoder = StyleEncoder(StyleConfig(dim=128, layers=1, styles={"calm": "hardly moves", "lively": "moves a lot"}))
+    encoder.vectors.copy_(torch.eye(128)[:2])
+    made = Talker(DiffPoseTalk(config).eval(), talker.encoder, "stylish", talker.device)
+    made.style_folder = save_checkpoint(tmp_path / "style-encoder", encoder, encoder.config.to_dict())
+    return made
+
+
+def test_styles_by_name_and_by_example(stylish, talker, speech):
+    assert stylish.styles == {"calm": "hardly moves", "lively": "moves a lot"} and talker.styles == {}
+    example = talker.speak(speech, takes=1).motions[0]
+    said = {style: stylish.speak(speech, takes=1, steps=3, style=style).coefficients for style in ("calm", "lively", None)}
+    shown = stylish.speak(speech, takes=1, steps=3, style=example).coefficients
+    again = stylish.speak(speech, takes=1, steps=3, style=dataclasses.replace(example, fps=60.0)).coefficients
+    for one, other in itertools.combinations([*said.values(), shown, again], 2):
+        assert not np.array_equal(one, other)
+    # The scale of a style weighs it: at 0 it is as if there were none.
+    ignored = stylish.speak(speech, takes=1, steps=3, style="calm", guidance={"audio": 1.15, "style": 0}).coefficients
+    assert np.array_equal(ignored, said[None])
+
+
+def test_unconditional_takes_do_not_hear_the_speech(stylish, speech):
+    quiet = speech_from_array(speech.samples[::-1].copy(), SAMPLE_RATE, "backwards")
+    takes = [stylish.speak(one, takes=1, steps=3, guidance={"audio": 0, "style": 0}) for one in (speech, quiet)]
+    assert np.array_equal(takes[0].coefficients, takes[1].coefficients)
+    assert not np.array_equal(takes[0].coefficients, stylish.speak(speech, takes=1, steps=3).coefficients)
+
+
+def test_wrong_styles_are_one_sentence(stylish, talker, speech):
+    with pytest.raises(TalkerError, match="diffusiontalker has no speaking styles"):
+        talker.speak(speech, style="calm")
+    with pytest.raises(TalkerError, match="choose one of calm, lively"):
+        stylish.speak(speech, style="grumpy")
+    short = dataclasses.replace(talker.speak(speech, takes=1).motions[0], fps=1000.0)
+    with pytest.raises(TalkerError, match="give at least 1 s"):
+        stylish.speak(speech, style=short)
 
 
 def test_any_number_of_steps_up_to_the_models_own(talker, speech):
