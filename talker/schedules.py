@@ -78,11 +78,9 @@ class Schedule:
         signal = self.signal(step).to(clean).view(-1, 1, 1)
         return signal * clean + self.noise(step).to(clean).view(-1, 1, 1) * noise
 
-    def every_second(self) -> "Schedule":
-        """The student's schedule: steps 2, 4, … N of this one (section 3.4), so N must be even."""
-        if self.steps % 2:
-            raise TalkerError(f"A schedule of {self.steps} steps cannot be halved; distil from an even number of steps.")
-        return Schedule.from_alpha_bars(self.alpha_bars[1::2])
+    def thinned(self, count: int) -> "Schedule":
+        """A student's schedule: `count` of this one's steps, those of `subset`; half as many are steps 2, 4, … N (section 3.4)."""
+        return Schedule.from_alpha_bars(self.alpha_bar(torch.tensor(self.subset(count)[::-1])))
 
     def subset(self, count: int | None = None) -> list[int]:
         """`count` steps of the grid, evenly spaced, falling, always with N first. None takes all N."""

@@ -179,6 +179,17 @@ class DiffPoseTalkObjective(nn.Module):
             torch.cat([previous, windows], dim=1), model.schedule.add_noise(windows, step, noise), step, condition, None
         )
 
+    def clean_input(self, model: DiffPoseTalk, prediction: Tensor) -> Tensor:
+        """The windows (2B, Tw, C) of a prediction."""
+        return prediction[:, model.config.previous_frames :]
+
+    def distances(
+        self, batch: Batch, noised: Noised, prediction: Tensor, teacher: DiffPoseTalk, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(error, weight), both (2B, Tw): how far predicted windows are from a teacher's, and the frames of the speech."""
+        valid = noised.condition.valid.to(prediction)
+        return self.clean_input(self.model, (prediction - target) ** 2).mean(dim=-1), valid / valid.mean()
+
     def styles(self, batch: Batch, valid: Tensor) -> tuple[Tensor | None, Tensor]:
         """(s_b, s_a) for the first and second windows, (2B, 128), and where the other window is long enough to tell."""
         (encoder,) = self.frozen

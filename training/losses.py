@@ -52,15 +52,15 @@ def contrast_loss(logits: Tensor, speaker: Tensor) -> Tensor:
     return F.cross_entropy(logits, speaker, ignore_index=-1, reduction="sum") / len(speaker)
 
 
-def distill_loss(prediction: Tensor, target: Tensor, snr: Tensor, weight: Tensor) -> Tensor:
-    """Eq. 16: squared distance from the teacher's x̃, weighted with max(SNR, 1). snr : (B,)."""
-    return weighted_mean((prediction - target) ** 2, weight * snr.clamp_min(1.0)[:, None])
+def distill_loss(error: Tensor, snr: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 16: squared distance from the teacher's x̃, error (B, T), weighted with max(SNR, 1). snr : (B,)."""
+    return (error * weight * snr.clamp_min(1.0)[:, None]).mean()
 
 
 @dataclass(frozen=True)
 class Noised:
-    """A batch taken to random diffusion steps. clean, x : (B, T, C) standardised; step : (B,);
-    logits : (B, K) of the voices over the identities, None for a model without."""
+    """A batch taken to random diffusion steps. clean, x : (B, T, C) standardised, or as an objective has them;
+    step : (B,); logits : (B, K) of the voices over the identities, None for a model without."""
 
     clean: Tensor
     x: Tensor
@@ -134,9 +134,19 @@ class DiffusionObjective(nn.Module):
         return noise_batch(self.model, batch)
 
     def predict(self, model: MotionModel, noised: Noised) -> Tensor:
-        """What the losses are taken of; its last frames are x0 of noised.x."""
+        """What the losses are taken of."""
         return model(noised.x, noised.step, noised.condition).float()
 
     def losses(self, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
         """The losses of a prediction, unweighted."""
         return teacher_losses(batch, noised, prediction)
+
+    def clean_input(self, model: MotionModel, prediction: Tensor) -> Tensor:
+        """The x0 of a model's prediction, as `predict` is given x."""
+        return prediction
+
+    def distances(
+        self, batch: Batch, noised: Noised, prediction: Tensor, teacher: MotionModel, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(error, weight), both (B, T): how far a prediction of self.model is from a teacher's, and what frames count."""
+        return ((prediction - target) ** 2).mean(dim=-1), batch.weight

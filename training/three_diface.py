@@ -8,8 +8,6 @@ time. Motion that comes as vertices (VOCASET) is noised and denoised as it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,10 +20,10 @@ from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace
 from talker.motion import ARKIT_NAMES
 from talker.principal_components import principal_components
 from training.dataset import Batch, FeatureCache
-from training.losses import contrast_loss, identity_embeddings, total_loss, weighted_mean
+from training.losses import Noised, contrast_loss, identity_embeddings, loss_weights, total_loss, weighted_mean
 
-LOSS_WEIGHTS = {"simple": 1.0, "velocity": 10.0, "contrast": 0.007}
-"""Of eq. 4, λ_vel of eq. 5, and of matching identities by voice, which is DiffusionTalker's eq. 14."""
+LOSS_WEIGHTS = {"simple": 1.0, "velocity": 10.0, "contrast": 0.007, "distill": 0.1}
+"""Of eq. 4, λ_vel of eq. 5, and of DiffusionTalker's eqs. 14, matching identities by voice, and 16, of students."""
 
 PARTS = ("skin", "lips", "eye_left", "eye_right")
 """Parts of a rig that the model moves, where shapes do; teeth, tongue, brows, lashes and hair follow. The eyeballs are
@@ -116,28 +114,28 @@ def vertex_range(model: ThreeDiFace, motion: Tensor) -> tuple[np.ndarray, np.nda
     return axes, places, vertices
 
 
-@dataclass(frozen=True)
-class _Span:
-    """What motion encoder, motion decoder and rig do to each other; everything else of V vertices falls out.
+def heard(model: ThreeDiFace) -> tuple[Tensor, Tensor]:
+    """What the motion encoder makes of targets and noise, without its bias, with gradients to it.
 
-    encoded : (K + 1, H), the motion encoder's output for each target and for the resting face, clean
-    spread  : (H, H), what turns H standard normal numbers into the encoder's output for noise of all coordinates
-    gram    : (H + K + 1, H + K + 1), products of the decoder's columns, the targets (negative) and what is constant
+    (K + 1, H), its output for each target and for the resting face; and (H, H), what turns H standard normal numbers
+    into its output for noise of all coordinates.
     """
-
-    encoded: Tensor
-    spread: Tensor
-    gram: Tensor
+    encoder = model.motion_encoder.weight
+    return _faces(model) @ encoder.T, torch.linalg.cholesky(encoder @ encoder.T)
 
 
-def span(model: ThreeDiFace) -> _Span:
-    """The products that the losses need, with gradients to motion encoder and motion decoder."""
-    scale = model.motion_std[0]
-    encoder, decoder = model.motion_encoder.weight, model.motion_decoder.weight
-    rest = -model.motion_mean[None]
-    clean = torch.cat([model.face.targets.flatten(1), rest]) / scale
-    columns = torch.cat([decoder.T, -clean[:-1], model.motion_decoder.bias[None] - clean[-1:]])
-    return _Span(clean @ encoder.T, torch.linalg.cholesky(encoder @ encoder.T), columns @ columns.T)
+def products(model: ThreeDiFace) -> Tensor:
+    """(H + K + 1, H + K + 1): products of the motion decoder's columns, the targets (negative) and what is constant, of
+    which squared errors are made; with gradients to the decoder. All else of V vertices falls out."""
+    faces = _faces(model)
+    constant = model.motion_decoder.bias[None] - faces[-1:]
+    columns = torch.cat([model.motion_decoder.weight.T, -faces[:-1], constant])
+    return columns @ columns.T
+
+
+def _faces(model: ThreeDiFace) -> Tensor:
+    """Each target, and the resting face, as standardised displacements (K + 1, 3 V)."""
+    return torch.cat([model.face.targets.flatten(1), -model.motion_mean[None]]) / model.motion_std[0]
 
 
 class ThreeDiFaceObjective(nn.Module):
@@ -154,16 +152,16 @@ class ThreeDiFaceObjective(nn.Module):
         self, model: ThreeDiFace, weights: dict[str, float] | None = None, drop: float = 0.1, as_vertices: bool = False
     ):
         super().__init__()
-        unknown = sorted(set(weights or {}) - set(LOSS_WEIGHTS))
-        if unknown:
-            raise TalkerError(
-                f"There is no loss {unknown[0]} as in the recipe's loss_weights; 3DiFACE's are {', '.join(LOSS_WEIGHTS)}."
-            )
         self.model, self.drop, self.as_vertices = model, drop, as_vertices
-        self.weights = {**LOSS_WEIGHTS, **(weights or {})}
+        self.weights = loss_weights(weights, LOSS_WEIGHTS)
         self.noise_channels = model.channels if as_vertices else model.config.hidden_dim
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        noised = self.noised(batch)
+        return total_loss(self.losses(batch, noised, self.predict(self.model, noised)), self.weights)
+
+    def noised(self, batch: Batch) -> Noised:
+        """The batch at random diffusion steps, the speech of some crops left out."""
         model, schedule = self.model, self.model.schedule
         # Of the number in [0, 1) that a crop draws, the step takes the front and dropping the speech what is left.
         position = batch.uniform * schedule.steps
@@ -171,34 +169,66 @@ class ThreeDiFaceObjective(nn.Module):
         logits = None if model.library is None else model.library.logits(batch.voice)
         condition = Condition(batch.audio, identity_embeddings(model, batch, logits))
         condition = condition.without(audio=(position - position.floor() < self.drop).to(batch.audio.device))
-        errors = self.vertex_errors if self.as_vertices else self.rig_errors
-        frame_error, pair_error = errors(batch, step, condition)
+        clean, x = self.noisy(batch, step)
+        return Noised(clean, x, step, condition, logits)
+
+    def noisy(self, batch: Batch, step: Tensor) -> tuple[Tensor, Tensor]:
+        """(clean, x) of a batch at given steps (B,): displacements (B, T, 3 V); or, of motion that the rig makes of
+        coefficients, the rig's weights and a 1 (B, T, K + 1), and what the motion encoder makes of them (B, T, H), with
+        noise of which batch.noise says as much as it hears, H standard normal numbers a frame."""
+        model = self.model
+        if self.as_vertices:
+            clean = model.standardise(batch.motion)
+            return clean, model.schedule.add_noise(clean, step, batch.noise)
+        with torch.autocast(batch.motion.device.type, enabled=False):  # differences of large sums
+            encoded, spread = heard(model)
+            clean = blend_weights(batch.motion[..., : len(ARKIT_NAMES)].float(), model.face.correctives)
+            clean = torch.cat([clean, torch.ones_like(clean[..., :1])], dim=-1)
+            noise = batch.noise[..., : model.config.hidden_dim] @ spread.T
+            return clean, model.schedule.add_noise(clean @ encoded, step, noise)
+
+    def predict(self, model: ThreeDiFace, noised: Noised) -> Tensor:
+        """Predicted displacements (B, T, 3 V), or the numbers (B, T, H) of which the motion decoder makes them."""
+        if self.as_vertices:
+            return model(noised.x, noised.step, noised.condition).float()
+        return model.hidden(noised.x + model.motion_encoder.bias, noised.step, noised.condition).float()
+
+    def losses(self, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
+        """The losses of a prediction, unweighted."""
+        frame_error, pair_error = self.errors(noised.clean, prediction)
         losses = {
             "simple": weighted_mean(frame_error[..., None], batch.weight),
             "velocity": weighted_mean(pair_error[..., None], batch.pair_weight),
         }
-        if logits is not None:
-            losses["contrast"] = contrast_loss(logits, batch.speaker)
-        return total_loss(losses, self.weights)
+        if noised.logits is not None:
+            losses["contrast"] = contrast_loss(noised.logits, batch.speaker)
+        return losses
 
-    def vertex_errors(self, batch: Batch, step: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+    def errors(self, clean: Tensor, prediction: Tensor) -> tuple[Tensor, Tensor]:
         """Squared errors of frames (B, T) and of their first differences (B, T - 1), in shares of VARIANCE."""
-        clean = self.model.standardise(batch.motion)
-        x = self.model.schedule.add_noise(clean, step, batch.noise)
-        error = self.model(x, step, condition).float() - clean
-        return tuple((part**2).sum(dim=-1) / VARIANCE for part in (error, error.diff(dim=1)))
+        if self.as_vertices:
+            error = prediction - clean
+            return tuple((part**2).sum(dim=-1) / VARIANCE for part in (error, error.diff(dim=1)))
+        with torch.autocast(clean.device.type, enabled=False):
+            rows, gram = torch.cat([prediction, clean], dim=-1), products(self.model)
+            return tuple(((part @ gram) * part).sum(dim=-1) / VARIANCE for part in (rows, rows.diff(dim=1)))
 
-    def rig_errors(self, batch: Batch, step: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
-        """The same of motion that the rig makes of coefficients, for noise of which batch.noise says as much as the
-        motion encoder hears: hidden_dim standard normal numbers a frame."""
-        model, hidden_dim = self.model, self.model.config.hidden_dim
-        with torch.autocast(batch.motion.device.type, enabled=False):  # differences of large sums
-            products = span(model)
-            weights = blend_weights(batch.motion[..., : len(ARKIT_NAMES)].float(), model.face.correctives)
-            weights = torch.cat([weights, torch.ones_like(weights[..., :1])], dim=-1)
-            noise = batch.noise[..., :hidden_dim] @ products.spread.T
-            encoded = model.schedule.add_noise(weights @ products.encoded, step, noise) + model.motion_encoder.bias
-        hidden = model.hidden(encoded, step, condition).float()
-        with torch.autocast(batch.motion.device.type, enabled=False):
-            rows = torch.cat([hidden, weights], dim=-1)
-            return tuple(((part @ products.gram) * part).sum(dim=-1) / VARIANCE for part in (rows, rows.diff(dim=1)))
+    def clean_input(self, model: ThreeDiFace, prediction: Tensor) -> Tensor:
+        """The x0 of a model's prediction, as `noisy` has x."""
+        if self.as_vertices:
+            return prediction
+        with torch.autocast(prediction.device.type, enabled=False):
+            encoder, decoder = model.motion_encoder.weight, model.motion_decoder
+            return prediction @ (encoder @ decoder.weight).T + encoder @ decoder.bias
+
+    def distances(
+        self, batch: Batch, noised: Noised, prediction: Tensor, teacher: ThreeDiFace, target: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(error, weight), both (B, T): squared distances from a teacher's prediction, in shares of VARIANCE."""
+        if self.as_vertices:
+            return ((prediction - target) ** 2).sum(dim=-1) / VARIANCE, batch.weight
+        with torch.autocast(prediction.device.type, enabled=False):
+            ours, theirs = self.model.motion_decoder, teacher.motion_decoder
+            columns = torch.cat([ours.weight.T, -theirs.weight.T, (ours.bias - theirs.bias)[None]])
+            rows = torch.cat([prediction, target, torch.ones_like(target[..., :1])], dim=-1)
+            return ((rows @ (columns @ columns.T)) * rows).sum(dim=-1) / VARIANCE, batch.weight

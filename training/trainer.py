@@ -395,9 +395,10 @@ def make_accelerator(recipe: Recipe, cpu: bool = False) -> Accelerator:
     return Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=cpu)
 
 
-def add_run_arguments(parser: argparse.ArgumentParser, recipe: str) -> None:
-    """Arguments that training and distillation share."""
-    parser.add_argument("--recipe", default=recipe, help="a YAML file, or a name in training/recipes (%(default)s)")
+def add_run_arguments(parser: argparse.ArgumentParser, recipe: str | None) -> None:
+    """Arguments that training and distillation share. recipe : the default; None is chosen by the teacher."""
+    default = recipe or "chosen by the teacher's model"
+    parser.add_argument("--recipe", default=recipe, help=f"a YAML file, or a name in training/recipes ({default})")
     parser.add_argument("--features", default="data/features", help="folder of the feature caches (%(default)s)")
     parser.add_argument("--corpus", help="corpus in BEAT's layout, to compute the feature caches if they are missing")
     parser.add_argument("--encoder", help="speech encoder: folder or hub id; default: the recipe's")

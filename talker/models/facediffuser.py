@@ -16,6 +16,7 @@ at 60 a second); motion and features are standardised per channel; motion has al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,6 +62,12 @@ class FaceDiffuser(MotionModel):
             dropout=config.dropout if config.layers > 1 else 0.0,
         )
         self.head = nn.Linear(config.hidden_dim, self.channels)
+
+    def weights_on(self, steps: Sequence[int]) -> dict[str, torch.Tensor]:
+        """As MotionModel.weights_on, with the vectors of these steps alone."""
+        name = "step_encoder.0.weight"
+        state = super().weights_on(steps)
+        return {**state, name: state[name][:, torch.tensor(steps) - 1]}
 
     def forward(self, x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
         """Predict x0. x : (B, T, C) standardised and noisy; step : (B,) long, 1..N -> (B, T, C)."""

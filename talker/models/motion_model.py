@@ -7,7 +7,7 @@ standardised per channel. `to_motion` undoes that and clips the coefficients to 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Self
@@ -270,6 +270,10 @@ class MotionModel(nn.Module):
         unknown = sorted(set(guidance or {}) - set(self.guidances))
         if unknown:
             raise TalkerError(f"This model was trained without guidance of the {unknown[0]}; leave it out.")
+
+    def weights_on(self, steps: Sequence[int]) -> dict[str, torch.Tensor]:
+        """The state of a student that has these of this model's steps (rising), to begin with."""
+        return self.state_dict()
 
     def standardised_audio(self, audio: torch.Tensor, frames: int) -> torch.Tensor:
         """Speech features (B, T, D) to zero mean and unit variance. TalkerError for another T or D."""

@@ -60,13 +60,20 @@ def test_noise_is_added_as_diffusers_adds_it():
 
 def test_a_student_stands_on_every_second_step_of_its_teacher():
     teacher = linear_schedule(32)
-    student = teacher.every_second()
+    student = teacher.thinned(16)
     assert student.steps == 16
     for step in range(17):
         assert student.alpha_bar(step) == teacher.alpha_bar(2 * step)
     assert torch.allclose(torch.cumprod(1 - student.betas, 0), student.alpha_bars)
-    with pytest.raises(TalkerError, match="cannot be halved"):
-        linear_schedule(9).every_second()
+    with pytest.raises(TalkerError, match="1 to 9 steps"):
+        linear_schedule(9).thinned(18)
+
+
+def test_any_number_of_steps_can_be_taken_out_of_many():
+    """500 are no multiple of 16: the nearest steps stand for the sixteenths, and the last is the teacher's own."""
+    teacher = cosine_schedule(500)
+    student = teacher.thinned(16)
+    assert [float(student.alpha_bar(k)) for k in (1, 2, 8, 16)] == [float(teacher.alpha_bar(k)) for k in (31, 63, 250, 500)]
 
 
 def test_subsets_are_evenly_spaced_and_start_at_the_noisiest_step():
@@ -84,7 +91,7 @@ def test_subsets_are_evenly_spaced_and_start_at_the_noisiest_step():
 
 
 def test_alpha_bars_survive_json_and_nonsense_is_refused():
-    schedule = linear_schedule(32).every_second()
+    schedule = linear_schedule(32).thinned(16)
     again = Schedule.from_alpha_bars(schedule.alpha_bars.tolist())
     assert torch.equal(again.alpha_bars, schedule.alpha_bars)
     for wrong in ([], [0.5, 0.6], [1.0, 0.5], [0.5, 0.0], [0.5, float("nan")]):

@@ -13,13 +13,14 @@ from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace, ThreeDiFaceC
 from talker.motion import ARKIT_INDEX
 from talker.schedules import cosine_schedule
 from training.dataset import Batch, FeatureCache
+from training.losses import Noised
 from training.recipe import load_recipe
 from training.three_diface import (
     ThreeDiFaceObjective,
     face_config,
     face_index,
+    heard,
     set_face,
-    span,
     vertex_range,
     vertex_statistics,
 )
@@ -100,14 +101,14 @@ def test_losses_by_hand():
     objective = ThreeDiFaceObjective.__new__(ThreeDiFaceObjective)
     torch.nn.Module.__init__(objective)
     objective.drop, objective.as_vertices, objective.weights = 0.1, True, {"simple": 1.0, "velocity": 10.0}
-    heard = []
+    seen = []
 
     class Network:
         def __getattr__(self, name):
             return getattr(model, name)
 
         def __call__(self, x, step, condition):
-            heard.append((step.tolist(), condition.without_audio.tolist()))
+            seen.append((step.tolist(), condition.without_audio.tolist()))
             return said
 
     objective.model = Network()
@@ -121,9 +122,9 @@ def test_losses_by_hand():
     assert float(losses["velocity"]) == pytest.approx(8 / VARIANCE)
     assert float(losses["total"]) == pytest.approx((7 + 80) / VARIANCE)
     # 0.305 of ten steps is the fourth, and a twentieth into it: below a tenth the speech is left out.
-    assert heard == [([4], [True])]
+    assert seen == [([4], [True])]
     objective(Batch(**{**vars(batch), "uniform": torch.tensor([0.32], dtype=torch.float64)}))
-    assert heard[1] == ([4], [False])
+    assert seen[1] == ([4], [False])
 
 
 def test_through_the_rig_losses_are_those_of_the_vertices(model):
@@ -132,11 +133,16 @@ def test_through_the_rig_losses_are_those_of_the_vertices(model):
     batch = make_batch(model.channels)
     step = torch.tensor([1, 5, 10, 15, 20])
     condition = Condition(batch.audio, model.library.embeddings[[0, 1, 0, 1, 0]])
-    plain = objective.vertex_errors(batch, step, condition)
+
+    def errors(objective, batch):
+        clean, x = objective.noisy(batch, step)
+        return objective.errors(clean, objective.predict(model, Noised(clean, x, step, condition, None)))
+
+    plain = errors(ThreeDiFaceObjective(model, as_vertices=True), batch)
     # In the objective's own coordinates: spread · own = encoder · noise.
-    heard = batch.noise @ model.motion_encoder.weight.T
-    own = torch.linalg.solve_triangular(span(model).spread, heard.flatten(0, 1).T, upper=False).T.view(CROPS, FRAMES, -1)
-    short = objective.rig_errors(Batch(**{**vars(batch), "noise": own}), step, condition)
+    encoded = batch.noise @ model.motion_encoder.weight.T
+    own = torch.linalg.solve_triangular(heard(model)[1], encoded.flatten(0, 1).T, upper=False).T.view(CROPS, FRAMES, -1)
+    short = errors(ThreeDiFaceObjective(model), Batch(**{**vars(batch), "noise": own}))
     for one, other in zip(plain, short):
         assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
     # Gradients too, of both ends and what is between.
@@ -149,7 +155,7 @@ def test_through_the_rig_losses_are_those_of_the_vertices(model):
 
 
 def test_noise_through_the_encoder_has_its_covariance(model):
-    spread = span(model).spread.detach()
+    spread = heard(model)[1].detach()
     weight = model.motion_encoder.weight.detach()
     assert torch.allclose(spread @ spread.T, weight @ weight.T, atol=1e-5)
 

@@ -95,11 +95,12 @@ def step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
                 recipe = recipe.replace(diffusion_steps=run.diffusion_steps * (2 if run.teacher else 1))
             caches = feature_caches(setup.features, setup.corpus, setup.encoder, recipe.variants)
             model = build_model(recipe, caches["train"])
-            objective = (
-                DistillationObjective(make_student(model), model, recipe.loss_weights)
-                if run.teacher
-                else objective_of(model, recipe, caches["train"])
-            )
+            train = caches["train"]
+            if run.teacher:
+                student = make_student(model, run.diffusion_steps)
+                objective = DistillationObjective(objective_of(student, recipe, train), model)
+            else:
+                objective = objective_of(model, recipe, train)
             trainers.append(
                 Trainer(recipe, objective, caches, Path(folder) / str(number), make_accelerator(recipe), progress=False)
             )
