@@ -190,6 +190,11 @@ class Talker:
             raise TalkerError(f"There is no sampler {sampler}; choose one of {', '.join(SAMPLERS)}.")
         if edit is not None:
             check_lengths(Motion(edit.given, edit.given, edit.fps), speech.seconds, "The motion to edit")
+            if edit.fps != self.denoiser.config.fps:
+                raise TalkerError(
+                    f"The edit is planned at {edit.fps:g} frames a second and the model {self.name} makes "
+                    f"{self.denoiser.config.fps:g}; choose another model."
+                )
         if identity != AUTO:
             self.library.weights(identity)  # refuses what nobody is called before anything is computed
         self.denoiser.schedule.subset(steps)

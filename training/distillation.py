@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from talker.checkpoints import load_config
 from talker.errors import TalkerError
 from talker.models import DENOISERS
+from talker.models.diffposetalk import DiffPoseTalk
 from talker.models.motion_model import MotionModel
 from talker.models.three_diface import ThreeDiFace
 from talker.samplers import Denoiser, ddim_step
@@ -39,6 +40,11 @@ from talker.schedules import Schedule
 from training.dataset import Batch
 from training.losses import distill_loss, identity_embeddings, total_loss
 from training.trainer import CHECKPOINT_FOLDER, Trainer, add_run_arguments, objective_of, prepare
+
+
+SHARED: dict[type[MotionModel], str] = {ThreeDiFace: "motion_encoder.weight", DiffPoseTalk: "trunk."}
+"""What student and teacher have in common, so that one batch is the same to both: what x is where it is never made of
+vertices (training.three_diface), and what a speech encoder that was trained with the teacher hears."""
 
 
 def teacher_steps(schedule: Schedule, steps: int) -> list[int]:
@@ -88,9 +94,9 @@ def make_student(teacher: MotionModel, steps: int, lip_noise: float = 1.0) -> Mo
     config = dataclasses.replace(teacher.config, alpha_bars=alpha_bars, sampler="ddim", lip_noise=lip_noise)
     student = type(teacher)(config)
     student.load_state_dict(teacher.weights_on(taken))
-    if isinstance(student, ThreeDiFace):
-        # What x is for student and teacher alike where it is never made of vertices (training.three_diface).
-        student.motion_encoder.weight.requires_grad_(False)
+    for name, parameter in student.named_parameters():
+        if name.startswith(SHARED.get(type(student), ())):
+            parameter.requires_grad_(False)
     return student
 
 
