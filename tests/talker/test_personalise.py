@@ -11,7 +11,7 @@ import torch
 from talker import Talker
 from talker.__main__ import main
 from talker.audio import SAMPLE_RATE, Speech
-from talker.checkpoints import fingerprint
+from talker.checkpoints import fingerprint, save_checkpoint
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel, SpeechEncoder
 from talker.errors import TalkerError
 from talker.formats import write_live_link_csv
@@ -21,6 +21,7 @@ from talker.models.facediffuser import FaceDiffuser, FaceDiffuserConfig
 from talker.motion import ARKIT_INDEX, Motion, resample
 from talker.personalise import check_recordings, compressed, load_delta, personalise, read_delta
 from talker.schedules import cosine_schedule
+from talker.style import StyleConfig, StyleEncoder
 from tests.talker.test_three_diface import make_model
 
 COMMON = {"audio_dim": 5, "voice_dim": 4, "alpha_bars": cosine_schedule(8).alpha_bars.tolist(), "hidden_dim": 16}
@@ -34,7 +35,7 @@ def encoder(tmp_path_factory):
     return SpeechEncoder.from_pretrained(str(folder))
 
 
-def talker_of(kind: str, encoder) -> Talker:
+def talker_of(kind: str, encoder, style_dim: int = 0) -> Talker:
     torch.manual_seed(1)
     if kind == "3diface":
         model = make_model()
@@ -44,7 +45,7 @@ def talker_of(kind: str, encoder) -> Talker:
         model = DiffusionTalker(DiffusionTalkerConfig(identities=["a", "b", "c"], step_dim=8, **COMMON))
     elif kind == "diffposetalk":
         model = DiffPoseTalk(DiffPoseTalkConfig(
-            identities=[], layers=1, heads=2, window_frames=40, previous_frames=5, style_dim=0, **COMMON))  # fmt: skip
+            identities=[], layers=1, heads=2, window_frames=40, previous_frames=5, style_dim=style_dim, **COMMON))  # fmt: skip
     else:
         model = FaceDiffuser(FaceDiffuserConfig(identities=[], step_dim=8, **COMMON))
     return Talker(model.eval(), encoder, kind, torch.device("cpu"))
@@ -84,6 +85,22 @@ def test_every_model_moves_more_like_the_person_and_stays_as_it_was(kind, encode
         assert personal.identities == ["zoe"] and takes.identity.name == "zoe"
         with pytest.raises(TalkerError, match="no identity"):
             personal.speak(speech, identity="a")
+
+
+def test_a_person_without_an_identity_has_a_style(encoder, recording, tmp_path):
+    """A model with speaking styles takes the recorded motion's, and speaks in it unless asked for another."""
+    torch.manual_seed(2)
+    styles = StyleEncoder(StyleConfig(dim=16, layers=1, heads=2, styles={"calm": "a style that ships"}))
+    torch.nn.init.normal_(styles.vectors)
+    save_checkpoint(tmp_path / "style-encoder", styles, styles.config.to_dict())
+    talker = talker_of("diffposetalk", encoder, style_dim=16)
+    talker.style_folder = tmp_path / "style-encoder"
+    speech, motion = recording
+    delta = personalise(talker, speech, motion, name="zoe", steps=20)
+    assert torch.allclose(delta.tensors["style"], talker.style_encoder.encode(motion), atol=1e-6)
+    personal = load_delta(talker, delta.save(tmp_path / "zoe.safetensors"))
+    own, shown, other = (personal.speak(speech, takes=1, style=style).coefficients for style in (None, motion, "calm"))
+    assert np.allclose(own, shown, atol=1e-5) and not np.allclose(own, other, atol=1e-3)
 
 
 def test_a_delta_fits_its_own_checkpoint_alone(encoder, recording, tmp_path):
