@@ -221,13 +221,15 @@ class FeatureCache:
         noise_channels: int | None = None,
         rank: int = 0,
         world: int = 1,
+        clean_share: float = 0.5,
     ) -> Batch:
         """The batch of a training step: `size` random crops, a pure function of (seed, step).
 
         All processes draw the same crops, noise and steps and keep their share, so that any number
         of processes trains on the same global batch, and a resumed run on the same batches. The
         crop's length is drawn from crop (both ends included) once a batch; utterances are drawn by
-        their length; shorter ones are padded by their last frame with weight 0.
+        their length; shorter ones are padded by their last frame with weight 0. Features are those of the recording
+        itself in `clean_share` of the crops, and of one of its augmented copies in the others.
         channels : the motion's first so many; noise_channels : of the noise, as many unless given
         """
         if size % world:
@@ -248,7 +250,10 @@ class FeatureCache:
         share = slice(rank * size // world, (rank + 1) * size // world)
         audio, motion, voice = [], [], []
         for u, start, count, pick in zip(utterances[share], starts[share], used[share], picks[share]):
-            variant = self.variants[u][int(pick * len(self.variants[u]))]
+            clean, *noisy = self.variants[u]
+            variant = clean
+            if noisy and pick >= clean_share:
+                variant = noisy[int((pick - clean_share) / (1 - clean_share) * len(noisy))]
             index = start + np.minimum(np.arange(length), count - 1)
             audio.append(self.frames[self.frames_start[variant] + index])
             motion.append(self.motion[self.motion_start[u] + index, :channels])

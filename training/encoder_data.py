@@ -55,13 +55,16 @@ class Job:
 
 
 def recordings(corpus: Path, splits: tuple[str, ...]) -> list[Utterance]:
-    """The corpus's recordings with phones, each once: the first of its performances (they sound the same).
+    """The corpus's recordings with phones, each once: the first of its performances (they sound the same). Without
+    those of other languages, whose phones are English ones only for the lips; generate_languages speaks more of them.
 
     A corpus of this project needs no motion for this, only its speech; see `corpus --no-motion`.
     """
     table = Path(corpus) / CORPUS_FILE
     if table.exists():
-        entries = json.loads(table.read_text(encoding="utf-8"))["utterances"]
+        content = json.loads(table.read_text(encoding="utf-8"))
+        english = {name for name, row in content["speakers"].items() if row["engine"] != "language"}
+        entries = {name: entry for name, entry in content["utterances"].items() if entry["speaker"] in english}
         found = []
         for name, entry in sorted(entries.items(), key=lambda item: (item[1]["speaker"], item[0])):
             wav = table.parent / entry["speaker"] / f"{name}.wav"

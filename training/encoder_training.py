@@ -1,8 +1,9 @@
 """Training of the compact speech encoder: python -m training speech-encoder.
 
-Two rounds. The first learns from the corpus's phones and speakers and from espeak-ng's languages. Where
+Three rounds. The first learns from the corpus's phones and speakers and from espeak-ng's languages. Where
 MFCCs of unlabelled speech are given, its encoder labels them, and the second round learns afresh from all
 (noisy-student training, Xie et al. 2020): unlabelled voices are many, and nobody can learn them by heart.
+The third labels them again by what the second learned, and goes on from it.
 At last the voice path alone learns its speakers in noise; the frame path stays as it is.
 """
 
@@ -192,19 +193,20 @@ def training_batches(recipe: Recipe, corpus: Path, folder: Path) -> tuple[dict[s
 def train_encoder(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
-    """Both rounds; a finished round is not repeated. Returns what was trained on and where the encoder is."""
+    """All rounds; a finished round is not repeated. Returns what was trained on and where the encoder is."""
     batches, speakers, held = training_batches(recipe, corpus, folder)
     run = out / "round-1"
     _train_round(recipe, batches, speakers, run, cpu)
     pools = batches["train"].pools
     if unlabelled is not None:
         without = {name.removeprefix("ls-") for name in held}
-        found = data.label_cepstra(*load_encoder(run / CHECKPOINT_FOLDER), unlabelled, without)
         real = [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
-        change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
-        batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
-        run = out / "round-2"
-        _train_round(recipe, batches, speakers, run, cpu)
+        for number in (2, 3):
+            found = data.label_cepstra(*load_encoder(run / CHECKPOINT_FOLDER), unlabelled, without)
+            change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
+            batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
+            start, run = run if number == 3 else None, out / f"round-{number}"
+            _train_round(recipe, batches, speakers, run, cpu, start)
     run = train_voice(recipe, batches, len(speakers), run, out / "voice", cpu)
     hours = batches["train"].hours()
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(run / CHECKPOINT_FOLDER)}
@@ -214,15 +216,9 @@ def train_voice(
     recipe: Recipe, batches: dict[str, EncoderBatches], speakers: int, start: Path, folder: Path, cpu: bool = False
 ) -> Path:
     """Teaches a round's voice path to know its speakers in noise; frames stay as they are. Returns the run's folder."""
-    encoder, heads = load_encoder(start / CHECKPOINT_FOLDER)
+    encoder, _ = load_encoder(start / CHECKPOINT_FOLDER)
     objective = VoiceObjective(speakers, encoder.config)
-    try:
-        tensors = load_file(start / STATE_FILE)
-    except (SafetensorError, OSError) as error:
-        raise TalkerError(f"The training state {start / STATE_FILE} cannot be read ({error}); train the round again.") from None
-    objective.model["speakers"].speaker.data.copy_(tensors["model.speakers.speaker"])
-    objective.model["encoder"].load_state_dict(encoder.state_dict())
-    objective.model["heads"].load_state_dict(heads.state_dict())
+    _go_on_from(start, objective)
     batches["train"].noise = VoiceNoise()
     accelerator = make_accelerator(recipe, cpu)
     VoiceTrainer(recipe, objective, batches, folder, accelerator).fit()
@@ -230,10 +226,28 @@ def train_voice(
     return folder
 
 
-def _train_round(recipe: Recipe, batches: dict, speakers: list[str], folder: Path, cpu: bool) -> None:
+def _go_on_from(run: Path, objective: EncoderObjective) -> None:
+    """Puts what a round has learned into an objective. TalkerError when its files are missing or broken."""
+    encoder, heads = load_encoder(run / CHECKPOINT_FOLDER)
+    try:
+        tensors = load_file(run / STATE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise TalkerError(f"The training state {run / STATE_FILE} cannot be read ({error}); train the round again.") from None
+    objective.model["speakers"].speaker.data.copy_(tensors["model.speakers.speaker"])
+    objective.model["encoder"].load_state_dict(encoder.state_dict())
+    objective.model["heads"].load_state_dict(heads.state_dict())
+
+
+def _train_round(
+    recipe: Recipe, batches: dict, speakers: list[str], folder: Path, cpu: bool, start: Path | None = None
+) -> None:
+    """One round, from random weights or from what the round in `start` learned."""
     torch.manual_seed(recipe.seed)
     accelerator = make_accelerator(recipe, cpu)
-    EncoderTrainer(recipe, EncoderObjective(len(speakers)), batches, folder, accelerator).fit()
+    objective = EncoderObjective(len(speakers))
+    if start is not None:
+        _go_on_from(start, objective)
+    EncoderTrainer(recipe, objective, batches, folder, accelerator).fit()
     accelerator.free_memory()
 
 

@@ -23,7 +23,7 @@ from functools import cache
 import numpy as np
 
 from talker.errors import TalkerError
-from training.alignment import SILENCE, Phone
+from training.alignment import SILENCE, VOWELS, Phone
 
 ARTICULATIONS = ("lip_closure", "lip_teeth", "rounding", "spread", "openness", "tongue_tip")
 
@@ -117,6 +117,34 @@ def articulations(ipa: str) -> np.ndarray:
 def articulation(ipa: str) -> np.ndarray:
     """The mean target of an IPA symbol in the terms of ARTICULATIONS: (6,) float32. TalkerError as articulations."""
     return _sequence(ipa).mean(0)
+
+
+_GENERAL = tuple(phone for phone in ARPABET_IPA if phone not in ("AW", "AY", "OY", "TH", "DH"))
+"""Phones that another language's sound may be taken for: no vowel that glides far, and no tongue between the teeth."""
+
+_SIBILANTS = {"ʂ": "SH", "ʐ": "ZH"}
+"""Hissed between teeth that all but meet, which the articulatory terms do not say."""
+
+
+@cache
+def nearest_english(ipa: str) -> tuple[str, ...]:
+    """The phones of English (ARPAbet) that lips, jaw and tongue tip come nearest to an IPA symbol's with, in order.
+
+    A symbol that goes through several targets is several phones, unless English has it as one (aɪ, tʃ). Vowels are
+    taken for vowels and consonants for consonants; o and e stand for the beginnings of OW and EY. TalkerError as
+    articulations.
+    """
+    plain = "".join(letter for letter in unicodedata.normalize("NFD", ipa) if letter in _TARGETS or letter in _LIGATURES)
+    for phone, symbol in ARPABET_IPA.items():
+        if plain == symbol or _LIGATURES.get(plain) == symbol:
+            return (phone,)
+    letters = [part for letter in plain for part in _LIGATURES.get(letter, letter)]
+    found = []
+    for letter, target in zip(letters, articulations(ipa), strict=True):
+        of_kind = {p: articulations(ARPABET_IPA[p])[0] for p in _GENERAL if (p in VOWELS) == (letter in _VOWELS)}
+        nearest = min(of_kind, key=lambda p: float(((of_kind[p] - target) ** 2).sum()))
+        found.append(_SIBILANTS.get(letter, nearest))
+    return tuple(found)
 
 
 def frame_articulation(phones: Sequence[Phone], times: np.ndarray) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Speech in many languages with the times of its sounds, from espeak-ng's voices.
 
 What lips, jaw and tongue tip do is shared by all languages (training.ipa), so these sentences teach
-the speech encoder what English alone cannot. Sounds are named in the International Phonetic Alphabet.
+the speech encoder what English alone cannot, and the corpus has a speaker of each (training.voices). Sounds are named in the International Phonetic Alphabet.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from talker.errors import TalkerError
 from training.alignment import SILENCE, Phone, contiguous
 from training.articulation import generator
 from training.espeak import spoken, with_closures
+from training.ipa import nearest_english
 from training.word_lists import WORDS
 
 LANGUAGES: dict[str, str] = {
@@ -78,7 +81,13 @@ _VOWELS = frozenset("iyɨʉɯuɪᵻʏʊeøɘɵɤoəɚɛœɜɝɞʌɔæɐaɶɑɒɿ
 
 
 def sentence(language: str, random: np.random.Generator) -> str:
-    """Two to four phrases of two to four of the language's words, with commas, ended by a stop or a question mark."""
+    """Two to four phrases of two to four of the language's words, with commas, ended by a stop or a question mark.
+
+    language : one of LANGUAGES or LEFT_OUT; TalkerError for another
+    """
+    if language not in WORDS:
+        known = ", ".join((*LANGUAGES, *LEFT_OUT))
+        raise TalkerError(f"There are no words of the language {language} here: choose from {known}.")
     words = WORDS[language]
     phrases = [
         " ".join(words[int(k)] for k in random.integers(len(words), size=int(random.integers(2, 5))))
@@ -95,13 +104,17 @@ def utterance(language: str, number: int, seed: int) -> tuple[np.ndarray, list[P
     pitch, range and rate are drawn from language, number and seed. Raises TalkerError for another
     language, without espeak-ng, or if a sound has no name in the IPA.
     """
-    if language not in WORDS:
-        known = ", ".join((*LANGUAGES, *LEFT_OUT))
-        raise TalkerError(f"There are no words of the language {language} here: choose from {known}.")
     random = generator("language", seed, language, number)
     text = sentence(language, random)
     variant = VARIANTS[int(random.integers(len(VARIANTS)))]
     pitch, range, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
+    return say(text, language, variant, rate, pitch, range)
+
+
+def say(
+    text: str, language: str, variant: str, rate: int = 165, pitch: int = 50, range: int = 50
+) -> tuple[np.ndarray, list[Phone]]:
+    """Speaks text of a language: what utterance returns. Arguments and errors are those of training.espeak.spoken."""
     samples, sounds = spoken(text, _VOICES.get(language, language), variant, rate, pitch, range)
     phones: list[Phone] = []
     for start, end, name in sounds:
@@ -111,6 +124,17 @@ def utterance(language: str, number: int, seed: int) -> tuple[np.ndarray, list[P
             phones.append(Phone(_label(language, name), start, end))
     closed = with_closures(phones, samples, lambda label: label[0] in _STOPS, lambda label: label[0] in _VOWELS)
     return samples, contiguous(closed, len(samples) / SAMPLE_RATE)
+
+
+def as_arpabet(phones: Sequence[Phone]) -> list[Phone]:
+    """IPA phones as the phones of English whose lips, jaw and tongue tip are nearest (training.ipa.nearest_english),
+    so that the articulation model can move a face to any language. A sound of several targets is parted evenly."""
+    found = []
+    for phone in phones:
+        labels = (SILENCE,) if phone.label == SILENCE else nearest_english(phone.label)
+        bounds = np.linspace(phone.start, phone.end, len(labels) + 1)
+        found += [Phone(label, float(a), float(b)) for label, a, b in zip(labels, bounds, bounds[1:])]
+    return found
 
 
 def _label(language: str, mnemonic: str) -> str:

@@ -39,6 +39,7 @@ class Recipe:
     precision        : "fp32" or "bf16" (matrix products of the training only)
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
+    clean_share      : how often a training crop hears the recording itself and not one of those copies
     language_minutes : speech of each of training.languages' languages that teaches the speech encoder
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
@@ -84,6 +85,7 @@ class Recipe:
     ema_decay: float = 0.0
     precision: str = "fp32"
     variants: int = 0
+    clean_share: float = 0.5
     language_minutes: float = 0.0
     seed: int = 0
     validate_every: int = 1000

@@ -156,6 +156,7 @@ class Trainer:
                 self.noise_channels,
                 self.accelerator.process_index,
                 self.accelerator.num_processes,
+                self.recipe.clean_share,
             )
             .to(self.accelerator.device)
         )

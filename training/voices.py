@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import soundfile
 
 from talker.audio import SAMPLE_RATE
 from talker.errors import TalkerError
+from training import languages
 from training.alignment import PHONES, SILENCE, Phone, contiguous
+from training.articulation import generator
 from training.espeak import espeak
 from training.festival import festival
 from training.text import sentences
@@ -35,7 +38,7 @@ _FLITE_PHONES = {"ax": "AH", "axr": "ER", "ix": "IH", "dx": "D", "el": "L", "em"
 class Voice:
     """A synthetic speaker.
 
-    name    : "flite-slt-low": what its folder in the corpus is called
+    name    : "flite-slt-low": what its folder in the corpus is called; of another language "language-es"
     voice   : flite's or festival's voice or espeak-ng's variant
     sex     : "F" or "M", how it sounds
     pitch   : factor on the fundamental frequency
@@ -54,8 +57,13 @@ class Voice:
 
     @property
     def engine(self) -> str:
-        """What speaks: "flite", "festival" or "espeak"."""
+        """What speaks: "flite", "festival", "espeak", or "language" for espeak-ng in another language than English."""
         return self.name.split("-")[0]
+
+    @property
+    def language(self) -> str:
+        """Code of the language, of training.languages, of a voice whose engine is "language"."""
+        return self.name.partition("-")[2]
 
 
 VOICES: tuple[Voice, ...] = (
@@ -113,8 +121,28 @@ VOICES: tuple[Voice, ...] = (
     Voice("festival-slt-alto", "cmu_us_slt_arctic_hts", "F", pitch=0.80, formant=0.96, stretch=0.92),
     Voice("festival-slt-girl", "cmu_us_slt_arctic_hts", "F", pitch=1.55, formant=1.25, range=1.7, stretch=1.10),
     Voice("festival-slt-male", "cmu_us_slt_arctic_hts", "M", pitch=0.54, formant=0.88, range=1.4, stretch=1.05),
+    Voice("language-cmn", "f1", "F", pitch=1.05),
+    Voice("language-hi", "m4", "M", pitch=0.93, stretch=1.06),
+    Voice("language-es", "f4", "F", pitch=0.94, stretch=0.94),
+    Voice("language-fr-fr", "m6", "M", pitch=1.10, range=0.8),
+    Voice("language-de", "linda", "F", pitch=0.90, range=1.3),
+    Voice("language-ja", "steph2", "F", pitch=1.12, stretch=1.08),
+    Voice("language-ar", "m8", "M", stretch=1.04),
+    Voice("language-ru", "Denis", "M", pitch=0.96, range=1.2),
+    Voice("language-pt", "Diogo", "M", pitch=1.06, range=1.4, stretch=0.94),
+    Voice("language-tr", "Andrea", "F", pitch=1.04, stretch=0.96),
+    Voice("language-ko", "aunty", "F", pitch=1.08, range=1.1),
+    Voice("language-sw", "Marco", "M", pitch=0.90, range=1.2, stretch=1.10),
+    Voice("language-vi", "steph3", "F", pitch=0.92, range=0.9),
+    Voice("language-id", "travis", "M", pitch=1.18, stretch=0.92),
+    Voice("language-el", "miguel", "M", pitch=0.86, range=1.5),
 )  # fmt: skip
-"""The synthetic speakers of the corpus: 34 from seven recorded voices and 20 of formant synthesisers."""
+"""The synthetic speakers of the corpus: of English 34 from seven recorded voices and 20 of formant synthesisers, and
+one of each of training.languages' languages, so that denoisers too hear more than English."""
+
+
+ESPEAK_ENGINES = ("espeak", "language")
+"""Engines that are espeak-ng."""
 
 
 def by_name(name: str) -> Voice:
@@ -191,23 +219,37 @@ def change_voice(samples: np.ndarray, pitch: float, range: float, formant: float
 
 
 def speak(voice: Voice, text: str) -> tuple[np.ndarray, list[Phone]]:
-    """The voice's engine says the text: (n,) float32 at 16 kHz and contiguous phones.
+    """The voice's engine says the text: (n,) float32 at 16 kHz and contiguous phones (ARPAbet; of another language
+    training.languages.as_arpabet).
 
     espeak-ng gives the voice's pitch and range itself; of the others `resynthesised` makes them.
     """
-    if voice.engine == "espeak":
+    if voice.engine in ESPEAK_ENGINES:
         # Its scales: 25 steps are 30 % of pitch, and 50 times the range.
         pitch, range = round(50 + 67 * np.log2(voice.pitch)), round(min(50 * voice.range, 100))
-        return espeak(text, voice.voice, round(165 / voice.stretch), pitch, range)
+        rate = round(165 / voice.stretch)
+        if voice.engine == "espeak":
+            return espeak(text, voice.voice, rate, pitch, range)
+        samples, phones = languages.say(text, voice.language, voice.voice, rate, pitch, range)
+        return samples, languages.as_arpabet(phones)
     engine = {"flite": flite, "festival": festival}[voice.engine]
     return engine(text, voice.voice, voice.stretch)
 
 
 def resynthesised(voice: Voice, samples: np.ndarray) -> np.ndarray:
     """What the voice's engine said, with the voice's pitch, range and formants; like samples."""
-    if voice.engine == "espeak" or (voice.pitch, voice.range, voice.formant) == (1.0, 1.0, 1.0):
+    if voice.engine in ESPEAK_ENGINES or (voice.pitch, voice.range, voice.formant) == (1.0, 1.0, 1.0):
         return samples
     return change_voice(samples, voice.pitch, voice.range, voice.formant)
+
+
+def _texts(voice: Voice, number: int, seed: int) -> Iterator[str]:
+    """Sentences without end in the voice's language, a function of voice, number and seed."""
+    if voice.engine != "language":
+        yield from sentences(voice.name, number, seed)
+    random = generator("sentences", seed, voice.name, number)
+    while True:
+        yield languages.sentence(voice.language, random)
 
 
 def utterance(
@@ -218,7 +260,7 @@ def utterance(
     Sentences are added until it lasts at least `shortest` seconds; one that would pass `longest` is
     tried again with the sentences that follow.
     """
-    following = sentences(voice.name, number, seed)
+    following = _texts(voice, number, seed)
     for _ in range(20):
         text, samples = "", np.zeros(0, np.float32)
         while len(samples) < shortest * SAMPLE_RATE:

@@ -5,7 +5,7 @@ import pytest
 
 from talker.errors import TalkerError
 from training.alignment import PHONES, SILENCE, Phone
-from training.ipa import ARPABET_IPA, ARTICULATIONS, articulation, articulations, frame_articulation
+from training.ipa import ARPABET_IPA, ARTICULATIONS, articulation, articulations, frame_articulation, nearest_english
 
 CLOSURE, TEETH, ROUNDING, SPREAD, OPENNESS, TIP = range(6)
 
@@ -69,3 +69,14 @@ def test_an_unknown_letter_is_named():
         articulation("aж")
     with pytest.raises(TalkerError, match="no letter"):
         articulation("ː")
+
+
+def test_the_phone_of_english_that_a_face_would_make():
+    assert all(nearest_english(symbol) == (phone,) for phone, symbol in ARPABET_IPA.items())
+    assert nearest_english("yː") == ("UW",) and nearest_english("œ") == ("AO",) and nearest_english("ɨ") == ("IH",)
+    assert nearest_english("pʰ") == ("P",) and nearest_english("bʱ") == ("B",) and nearest_english("ʋ") == ("F",)
+    # A rolled r leaves the tongue behind the teeth; retroflex sounds are hissed between teeth that all but meet.
+    assert nearest_english("r") == ("D",) and nearest_english("ʂ") == ("SH",)
+    assert nearest_english("ts") == ("T", "S") or nearest_english("ts") == ("D", "S")
+    with pytest.raises(TalkerError):
+        nearest_english("5")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from talker.errors import TalkerError
-from training.alignment import SILENCE, level_db
+from training.alignment import PHONES, SILENCE, Phone, level_db
 from training.ipa import ARTICULATIONS, articulation
-from training.languages import LANGUAGES, LEFT_OUT, utterance
+from training.languages import LANGUAGES, LEFT_OUT, as_arpabet, utterance
 from training.word_lists import WORDS
 
 pytestmark = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
@@ -69,3 +69,14 @@ def test_rounding_and_closures_come_where_the_words_have_them(monkeypatch):
     assert labels("cmn", "peng2you3 shi4.") == ["pʰ", "ə", "ŋ", "j", "iou", "ʂ", "ʅ"]
     assert labels("pl", "dziękuję.")[0] == "dʑ"
     assert labels("ja", "ふたり.")[0] == "ɸ"
+
+
+def test_a_face_speaks_any_language_with_the_lips_of_english():
+    phones = [Phone("SIL", 0.0, 0.2), Phone("tsʰ", 0.2, 0.4), Phone("yː", 0.4, 0.5), Phone("m", 0.5, 0.6)]
+    heard = as_arpabet(phones)
+    assert [p.label for p in heard] == ["SIL", "D", "S", "UW", "M"]
+    assert [p.start for p in heard] == pytest.approx([0.0, 0.2, 0.3, 0.4, 0.5]) and heard[-1].end == 0.6
+    _, spoken = utterance("fr-fr", 1, seed=2)
+    assert {p.label for p in as_arpabet(spoken)} <= set(PHONES)
+    bilabials = [p for p in spoken if p.label[0] in "pbm"]
+    assert bilabials and sum(p.label in "PBM" for p in as_arpabet(spoken)) == len(bilabials)

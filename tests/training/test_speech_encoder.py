@@ -152,8 +152,14 @@ def test_renderings_are_kept_until_their_sources_change(tmp_path, monkeypatch):
     wav = tmp_path / "corpus" / "ls-1" / "ls-1-2-3-p1.wav"
     write_wav(utterance.samples, wav)
     write_text_grid(wav.with_suffix(".TextGrid"), 4.0, phone_tiers(utterance.phones))
-    entry = {"speaker": "ls-1", "base": "ls-1-2-3", "split": "train"}
-    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps({"utterances": {"ls-1-2-3-p1": entry}}))
+    write_wav(utterance.samples, tmp_path / "corpus" / "language-es" / "language-es-00-p1.wav")  # its phones are no labels
+    write_text_grid(tmp_path / "corpus" / "language-es" / "language-es-00-p1.TextGrid", 4.0, phone_tiers(utterance.phones))
+    entries = {
+        "ls-1-2-3-p1": {"speaker": "ls-1", "base": "ls-1-2-3", "split": "train"},
+        "language-es-00-p1": {"speaker": "language-es", "base": "language-es-00", "split": "train"},
+    }
+    speakers = {"ls-1": {"engine": "recording"}, "language-es": {"engine": "language"}}
+    (tmp_path / "corpus" / "corpus.json").write_text(json.dumps({"utterances": entries, "speakers": speakers}))
     (found,) = encoder_data.recordings(tmp_path / "corpus", ("train",))
     jobs = encoder_data.corpus_jobs([found], ["ls-1"], 2)
     assert jobs[0].variants == (0, 1, 2)

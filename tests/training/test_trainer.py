@@ -287,6 +287,8 @@ def test_crops_stay_in_step_with_their_features_and_shorter_utterances_are_padde
     assert torch.equal(offset, 0.25 * crop.voice[:, :1].expand(-1, 20))  # the variant's own voice
     assert set(crop.voice[:, 0].tolist()) == {0.0, 1.0}
     assert crop.motion[:, 0, 0].unique().numel() > 10
+    assert cache.batch(0, 0, 400, (20, 20), clean_share=0.3).voice[:, 0].mean() == pytest.approx(0.7, abs=0.06)
+    assert (cache.batch(0, 0, 64, (20, 20), clean_share=1.0).voice == 0).all()
     padded = cache.batch(0, 0, 4, (60, 60))
     assert (padded.weight[:, :50] == padded.weight[0, 0]).all() and (padded.weight[:, 50:] == 0).all()
     assert (padded.motion[:, 50:] == 49).all()

@@ -10,7 +10,8 @@ from training.alignment import PHONES, SILENCE, VOWELS, level_db
 from training.articulation import generator
 from training.expression import pitch_track
 from training.text import sentence
-from training.voices import VOICES, change_voice, flite, utterance
+from training.languages import LANGUAGES
+from training.voices import VOICES, by_name, change_voice, flite, utterance
 
 pytestmark = pytest.mark.skipif(not shutil.which("flite"), reason="flite is not installed")
 
@@ -137,3 +138,12 @@ def test_the_grammar_uses_all_39_phones_in_many_pairs():
     assert len(pairs) > 300
     assert len({v.name for v in VOICES}) == len(VOICES) > 50
     assert 20 < sum(v.sex == "F" for v in VOICES) < len(VOICES) - 20
+
+
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+def test_every_language_that_trains_has_a_speaker_in_the_corpus():
+    assert {v.language for v in VOICES if v.engine == "language"} == set(LANGUAGES)
+    samples, phones, text = utterance(by_name("language-es"), 4, seed=0)
+    assert 5.0 <= len(samples) / 16000 <= 9.0 and {p.label for p in phones} <= set(PHONES)
+    again, _, same = utterance(by_name("language-es"), 4, seed=0)
+    assert np.array_equal(samples, again) and text == same and text != utterance(by_name("language-es"), 5, seed=0)[2]

@@ -58,8 +58,8 @@ class Budget:
 
     name: str = "small"
     recipes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_RECIPES))
-    steps: int = 3000
-    distill_steps: int = 1200
+    steps: int = 1500
+    distill_steps: int = 600
     own_steps: dict[str, int] = field(default_factory=dict)
     personal_steps: int = 600
     sampling: dict = field(default_factory=lambda: dict(FAST))
@@ -73,9 +73,8 @@ class Budget:
         """Training steps of what is trained; 0 for its recipe's."""
         return self.own_steps.get(what, self.steps)
 
-
 SMALL = Budget(own_steps=SMALL_STEPS)
-"""Each table of DiffusionTalker in less than two hours on two cores, those of DiffPoseTalk and 3DiFACE together in
+"""Every table of DiffusionTalker in less than two hours on two cores, all of them in an afternoon; those of DiffPoseTalk and 3DiFACE together in
 less than three."""
 
 FULL = Budget("full", PAPER_RECIPES, steps=0, distill_steps=0, personal_steps=30_000, sampling={}, utterances=None,
