@@ -187,7 +187,7 @@ _KINDS = {
     "real": "of recordings (LibriSpeech, read English; phone times from pocketsphinx)",
     "synthetic": "of English by flite, festival and espeak-ng (phone times from the engines)",
     "languages": "of other languages by espeak-ng (articulation only)",
-    "unlabelled": "of further LibriSpeech speakers known by their MFCCs alone, labelled by the first round's encoder",
+    "unlabelled": "of further LibriSpeech speakers known by their MFCCs alone, labelled by the encoder of the round before",
 }
 
 _CARD = """# Talker's compact speech encoder
@@ -196,7 +196,7 @@ _CARD = """# Talker's compact speech encoder
 
 **Use.** Frozen input of Talker's denoisers: features for the motion, the voice vector to find an identity in the library. It is not a recogniser.
 
-**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of two rounds, then {voice_steps} of the voice path alone, in more noise. No motion was used.
+**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of three rounds, then {voice_steps} of the voice path alone, in more noise. No motion was used.
 
 **Measured** on {minutes} minutes of {held} LibriSpeech speakers held out of everything (20 ms frames; labels from pocketsphinx, themselves imperfect), as printed by `python -m training evaluate speech-encoder`:
 

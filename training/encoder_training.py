@@ -255,7 +255,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training speech-encoder`."""
     parser.add_argument("--recipe", default="speech-encoder", help="a YAML file, or a name in training/recipes")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
-    parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the second round")
+    parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the second and third round")
     parser.add_argument("--cache", type=Path, help="where languages and renderings are kept (beside the corpus)")
     parser.add_argument("--out", type=Path, required=True, help="run folder; training goes on from a state in it")
     parser.add_argument("--steps", type=int, help="training steps of each round instead of the recipe's")

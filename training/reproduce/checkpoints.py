@@ -64,7 +64,7 @@ def reproduce_checkpoints(
     speech     : folder of {speaker}-{chapter}-{utterance}.flac
     data, runs : folders for corpus and features, and for the runs
     out        : folder of the checkpoints
-    unlabelled : npz of MFCCs for the encoder's second round
+    unlabelled : npz of MFCCs for the encoder's second and third round
     processes  : how many trainers work side by side, one a GPU
     """
     out, corpus = out.resolve(), data / "corpus"
