@@ -132,6 +132,11 @@ class Recipe:
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         return yaml.safe_dump(values, sort_keys=False)
 
+    def changed(self) -> dict[str, object]:
+        """The fields that are not at their defaults: what tells a training from others, whatever fields recipes get later."""
+        defaults = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in dataclasses.fields(self)}
+        return {name: value for name, value in dataclasses.asdict(self).items() if value != defaults[name]}
+
     def total_steps(self, frames: int) -> int:
         """Training steps for a split of that many motion frames."""
         if self.steps:

@@ -95,3 +95,9 @@ def test_wrong_recipes_get_a_sentence(text, message, tmp_path):
         load_recipe(tmp_path / "r.yaml")
     with pytest.raises(TalkerError, match="no recipe nowhere"):
         load_recipe("nowhere")
+
+
+def test_what_a_recipe_changes_tells_it_from_others():
+    recipe = Recipe(steps=5, loss_weights={"lip": 2.0})
+    assert recipe.changed() == {"steps": 5, "loss_weights": {"lip": 2.0}}
+    assert load_recipe("distill").changed()["lip_noise"] == 0.4

@@ -55,7 +55,7 @@ class Run:
     def settings(self, setup: Setup) -> dict:
         """Everything that decides how the model comes out."""
         return {
-            "recipe": load_recipe(self.recipe).text(),
+            "recipe": load_recipe(self.recipe).changed(),
             "diffusion_steps": self.diffusion_steps,
             "steps": self.steps,
             "changes": [list(change) for change in self.changes],
