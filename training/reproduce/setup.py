@@ -33,7 +33,6 @@ PAPER_RECIPES = {
 }  # fmt: skip
 """The same with the papers' own hyper-parameters; students learn with their teacher's."""
 
-
 SMALL_STEPS = {"diffposetalk": 900, "style-encoder": 1200, "3diface": 4000}
 """Training steps of the small budget where they are not those of the others."""
 
@@ -73,9 +72,10 @@ class Budget:
         """Training steps of what is trained; 0 for its recipe's."""
         return self.own_steps.get(what, self.steps)
 
+
 SMALL = Budget(own_steps=SMALL_STEPS)
-"""Every table of DiffusionTalker in less than two hours on two cores, all of them in an afternoon; those of DiffPoseTalk and 3DiFACE together in
-less than three."""
+"""Every table of DiffusionTalker in less than two hours on two cores, all of them in an afternoon; those of
+DiffPoseTalk and 3DiFACE together in less than three."""
 
 FULL = Budget("full", PAPER_RECIPES, steps=0, distill_steps=0, personal_steps=30_000, sampling={}, utterances=None,
               takes=4, repeats=5)  # fmt: skip
