@@ -62,7 +62,7 @@ def lower_face(rig: Rig) -> Rig:
     return replace(
         rig, vertices=rig.vertices[kept], faces=place[faces], deltas=rig.deltas[:, kept], colors=rig.colors[kept],
         landmarks=moved(rig.landmarks), parts=moved(rig.parts), head_weight=rig.head_weight[kept],
-        corrective_deltas=rig.corrective_deltas[:, kept],
+        corrective_deltas=rig.corrective_deltas[:, kept], components=rig.components[:, kept],
     )  # fmt: skip
 
 
