@@ -153,7 +153,10 @@ _IDENTITY_LIMITS = (
     "the person moves so. Most identities were learned from one recording."
 )
 
-_ENGINES = {"recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng"}
+_ENGINES = {
+    "recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng",
+    "language": "espeak-ng in other languages, one speaker each",
+}  # fmt: skip
 
 _ROLES = {
     "diffusiontalker": "Eight deterministic DDIM steps, distilled 32 → 16 → 8 from `diffusiontalker-teacher`. What "
@@ -196,7 +199,7 @@ Held-out utterances of known speakers, {animations} animations of each model:
 | --- | --- | --- | --- | --- |
 {models}
 {more}
-**Limits.** The motion was learned from English, read aloud or synthesised. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.
+**Limits.** The motion was learned from speech that was read aloud or synthesised, four fifths of it English. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.
 
 **Misuse.** It makes a face say what a recording says. Ask the speaker; Talker labels its videos and files as synthetic, leave the label on.
 
