@@ -18,6 +18,7 @@ import gradio as gr
 from assets.theme import CSS, theme
 from page.edit import edit_tab
 from page.models import Models
+from page.personalise import personalise_tab
 from page.pieces import MASTHEAD
 from page.speak import speak_tab
 from talker.errors import TalkerError
@@ -39,6 +40,8 @@ def build(models: Models) -> gr.Blocks:
                 spoken = speak_tab(models)
             with gr.Tab("Edit", id="edit"):
                 edit_tab(models, spoken)
+            with gr.Tab("Personalise", id="personalise"):
+                personalise_tab(models, spoken.settings)
         spoken.edit.click(lambda: gr.Tabs(selected="edit"), outputs=tabs, api_visibility="private")
     return demo.queue(max_size=MAX_WAITING)
 

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from talker.errors import TalkerError
 from talker.identity import EnrolledIdentity
+from talker.personalise import Delta, load_delta
 from talker.pipeline import CHECKPOINTS, Talker, available_models
 
 
@@ -30,9 +32,30 @@ class Models:
         self._loading = threading.Lock()
         self.talker(default)
 
-    def talker(self, name: str, added: Mapping[str, EnrolledIdentity] | None = None) -> Talker:
-        """A model by name, with the enrolled identities and those that a visitor added."""
+    def talker(
+        self,
+        name: str,
+        added: Mapping[str, EnrolledIdentity] | None = None,
+        personal: Mapping[str, Delta] | None = None,
+    ) -> Talker:
+        """A model by name, with the enrolled identities and those that a visitor added; or one of the personalised
+        models that a visitor has. Raises TalkerError when it cannot be loaded."""
+        if name in (personal or {}):
+            return load_delta(self._whole(personal[name].model), personal[name])
+        return self._whole(name).with_enrolled(self.enrolled | dict(added or {}))
+
+    def summary(self, name: str, personal: Mapping[str, Delta] | None = None) -> str:
+        """What a model is, in a line."""
+        if name in (personal or {}):
+            return f"{self.summaries[personal[name].model]}; fine-tuned on {personal[name].name}"
+        return self.summaries[name]
+
+    def _whole(self, name: str) -> Talker:
+        if name not in self.summaries:
+            raise TalkerError(f"There is no model {name!r} here; choose one of {', '.join(self.summaries)}.")
         with self._loading:
             if name not in self._loaded:
-                self._loaded[name] = Talker.from_pretrained(self.folder / name)
-        return self._loaded[name].with_enrolled(self.enrolled | dict(added or {}))
+                talker = Talker.from_pretrained(self.folder / name)
+                talker.styles  # loads the style encoder now, for all visitors, or says what is missing
+                self._loaded[name] = talker
+        return self._loaded[name]

@@ -14,6 +14,7 @@ STAGES = {
     "match": (0.06, 0.08, "Finding the identity"),
     "sample": (0.08, 0.20, "Sampling the takes"),
     "render": (0.20, 0.95, "Rendering the video"),
+    "tune": (0.00, 1.00, "Fine-tuning the model"),
     "write": (0.95, 1.00, "Writing the files"),
 }
 """Stage of the callback → where its progress begins and ends, and what the page says meanwhile."""

@@ -23,6 +23,7 @@ from render.viewer import camera_position
 from render.views import FRAME_RATES, SIZES, chosen
 from talker.audio import MAX_SECONDS
 from talker.identity import EnrolledIdentity
+from talker.personalise import Delta
 
 EXAMPLES = sorted((Path(__file__).resolve().parent.parent / "assets" / "examples").glob("*.flac"))
 
@@ -83,10 +84,14 @@ def speak_with(models: Models) -> Callable[..., Iterator[tuple]]:
         partner: str,
         share: float,
         steps: int,
+        sampler: str,
+        style: str,
+        example: str | None,
         head: bool,
         audio_guidance: float,
         style_guidance: float,
         added: dict[str, EnrolledIdentity],
+        personal: dict[str, Delta],
         scenes: dict[str, Scene],
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[tuple]:
@@ -98,8 +103,9 @@ def speak_with(models: Models) -> Callable[..., Iterator[tuple]]:
             pictures.check(int(takes), speech.seconds)
             rig, rig_report = find_rig(face or look)
             settings = Settings(
-                model, identity, partner, share, steps, head, audio_guidance, style_guidance, added
-            )
+                model, identity, partner, share, steps, sampler, style, example, head, audio_guidance, style_guidance,
+                added, personal,
+            )  # fmt: skip
             made = settings.speak(models, speech, int(takes), seed, show)
             # Gradio copies what is yielded into its cache before it asks for more, so the folder
             # of this run goes as soon as the generator goes on.

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-
-PATIENCE = 600_000
-"""Milliseconds to wait for anything: the app renders on whatever cores other work leaves."""
+from tests.browser.server import PATIENCE, serving
 
 FLAGS = (
     "--no-sandbox",  # containers run as root
@@ -42,32 +31,6 @@ def chromium_path() -> str:
     pytest.skip("no Chromium on this machine; packages-dev.txt names the Debian package")
 
 
-@contextmanager
-def serving(command: list[str], folder: Path) -> Iterator[str]:
-    """Address of a page that a command serves, on a free port and with its own cache in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / "log.txt"
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "gradio")}
-    url = f"http://127.0.0.1:{port}"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            deadline = time.monotonic() + PATIENCE / 1000
-            while not _answers(url):
-                assert process.poll() is None, f"the app ended with code {process.returncode}:\n{log.read_text()}"
-                assert time.monotonic() < deadline, f"the app does not answer:\n{log.read_text()}"
-                time.sleep(0.3)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
 @pytest.fixture(scope="session")
 def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
     """Address of app.py, started as a user starts it."""
@@ -75,16 +38,9 @@ def app_url(chromium_path, tmp_path_factory) -> Iterator[str]:
         yield url
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return response.status == 200
-    except (urllib.error.URLError, TimeoutError):
-        return False
-
-
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as running:
         yield running
 

@@ -19,6 +19,7 @@ from talker.formats import read_motion
 from talker.motion import ARKIT_NAMES, FPS
 from talker.takes import load_takes
 from tests.browser.page import add_voice, choose, generate, generate_and_read_error, set_takes, upload
+from tests.browser.server import PATIENCE
 
 pytestmark = pytest.mark.timeout(1200)  # of which most is the software renderer's on a busy machine
 

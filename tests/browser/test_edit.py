@@ -65,7 +65,7 @@ def test_before_and_after_are_shown(workbench, edited):
     assert page.locator("#edited video").evaluate("v => v.videoWidth") == 1280
     assert page.locator("#edit-chart img").evaluate("image => image.naturalHeight") > 400
     page.locator("#timeline .timeline").click(position={"x": 5, "y": 30})
-    expect(page.locator("#time input[type=number]")).to_have_value("0.02", timeout=60_000)
+    expect(page.locator("#time input[type=number]")).to_have_value("0.02")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1280, "height": 900})
