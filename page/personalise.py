@@ -75,11 +75,11 @@ def personalise_tab(models: Models, settings: Settings) -> None:
             heading(1, "One person's speech and motion")
             name = gr.Textbox(label="Name", max_length=40, placeholder="Whom the model will be for", elem_id="person")
             recordings = gr.File(
-                file_types=RECORDINGS, file_count="multiple", type="filepath", label="Recordings", height=140,
+                file_types=RECORDINGS, file_count="multiple", type="filepath", label="Recordings", height=150,
                 elem_id="person-speech",
             )  # fmt: skip
             motions = gr.File(
-                file_types=MOTION_FILES, file_count="multiple", type="filepath", height=140, elem_id="person-motion",
+                file_types=MOTION_FILES, file_count="multiple", type="filepath", height=150, elem_id="person-motion",
                 label="Their motion: Live Link CSV, BEAT JSON, npz",
             )  # fmt: skip
             start = gr.Button("Personalise", variant="primary", size="lg", elem_id="personalise")
@@ -88,7 +88,7 @@ def personalise_tab(models: Models, settings: Settings) -> None:
             report = gr.HTML(elem_id="personalised", min_height=90)
             file = gr.File(visible=False, label="To keep", interactive=False, elem_id="delta")
             kept = gr.File(
-                file_types=[".safetensors"], type="filepath", label="One that you kept", height=120, elem_id="kept-delta"
+                file_types=[".safetensors"], type="filepath", label="One kept from before", height=150, elem_id="kept-delta"
             )
 
     def opened(path: str, personal: dict[str, Delta]) -> tuple:
