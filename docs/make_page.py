@@ -38,6 +38,7 @@ def take(url: str) -> None:
             page.wait_for_timeout(1000)
         page.wait_for_timeout(2000)  # the camera settles
         page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=SPOKEN)
         edit(page)
         page.screenshot(path=EDITED, full_page=True)
