@@ -1,4 +1,4 @@
-"""Take the pictures of the page that README and docs/editing.md show: run `make demo`, then this.
+"""Take pictures of the page, for README and docs: run `make demo`, then this.
 
     .venv/bin/python docs/make_page.py [URL]        writes docs/page.png and docs/page-edit.png
 """
@@ -41,7 +41,9 @@ def take(url: str) -> None:
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=SPOKEN)
         edit(page)
-        page.screenshot(path=EDITED, full_page=True)
+        below = page.locator("#edited").bounding_box()
+        height = page.evaluate("scrollY") + below["y"] + below["height"] + 16
+        page.screenshot(path=EDITED, full_page=True, clip={"x": 0, "y": 0, "width": 1280, "height": height})
         browser.close()
 
 

@@ -181,7 +181,7 @@ def edit_tab(models: Models, spoken: Spoken) -> None:
             regenerate = gr.Button("Regenerate", variant="primary", size="lg", elem_id="regenerate")
         heading(3, "Before and after")
         with gr.Row():
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=2, min_width=320):
                 video = gr.Video(
                     label="Before and after", elem_id="edited", interactive=False, autoplay=True, buttons=[]
                 )
@@ -189,7 +189,7 @@ def edit_tab(models: Models, spoken: Spoken) -> None:
                     timing = gr.HTML(elem_id="edit-timing")
                     go_on = gr.Button("Go on with this result", elem_id="go-on")
                     files = gr.Files(label="Download", elem_id="edit-files", interactive=False)
-            with gr.Column(scale=5, min_width=320):
+            with gr.Column(scale=1, min_width=320):
                 chart = gr.Image(
                     label="Edited curves", elem_id="edit-chart", interactive=False, show_label=False, buttons=[]
                 )
