@@ -45,12 +45,9 @@ class FaceVertices(nn.Module):
 
         See talker.blendshape_fit; on the CPU, whatever the device.
         """
-        frames = displacements.shape[-2]
-        rows = displacements.detach().float().cpu().numpy().reshape(-1, frames, len(self.index), 3)
-        targets = self.targets.cpu().numpy()
-        found = np.stack([fit_coefficients(one, targets, self.correctives) for one in rows])
-        shape = (*displacements.shape[:-1], len(ARKIT_NAMES))
-        return torch.from_numpy(found).reshape(shape).to(displacements.device)
+        rows = displacements.detach().float().cpu().unflatten(-1, (-1, 3)).numpy()
+        found = fit_coefficients(rows, self.targets.cpu().numpy(), self.correctives)
+        return torch.from_numpy(found).to(displacements.device)
 
     def check(self, vertices: int) -> None:
         """Raise TalkerError unless motion of that many vertices is this face's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SKETCH = 256
+SKETCH = 192
 """Most components: vertices that a model moves, or a rig, go along far fewer ways."""
 
 CHUNK = 512
@@ -32,13 +32,17 @@ def principal_components(rows: np.ndarray, tolerance: float) -> tuple[np.ndarray
     left, size, right = np.linalg.svd(inner.astype(np.float64), full_matrices=False)
     weights, components = (left * size).astype(np.float32), (right.astype(np.float32) @ basis.T)
 
-    def off(count: int) -> float:
-        return max(float(np.abs(weights[piece, :count] @ components[:count] - rows[piece]).max()) for piece in pieces)
+    def off(count: int, parts: list) -> float:
+        return max(float(np.abs(weights[part, :count] @ components[:count] - rows[part]).max()) for part in parts)
 
+    # A few rows, evenly spaced, tell about how many are needed; all of them decide.
+    few = [np.unique(np.linspace(0, len(rows) - 1, CHUNK).round().astype(int))]
     low, high = 1, len(size)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if off(middle) <= tolerance else (middle + 1, high)
+        low, high = (low, middle) if off(middle, few) <= tolerance else (middle + 1, high)
+    while low < len(size) and off(low, pieces) > tolerance:
+        low = min(len(size), low + max(1, low // 8))
     weights, components = weights[:, :low], components[:low]
     largest = np.maximum(np.abs(weights).max(axis=0), 1e-20)
     return weights / largest, components * largest[:, None]

@@ -15,8 +15,9 @@ from talker.identity import Match
 from talker.motion import ARKIT_NAMES, LIP_REGION, UPPER_FACE_REGION, Motion
 from talker.principal_components import principal_components
 
-VERTEX_TOLERANCE = 2e-5
-"""Metres by which a coordinate of a vertex may be off in the file: a fiftieth of a millimetre."""
+VERTEX_TOLERANCE = 5e-5
+"""Metres by which a coordinate of a vertex may be off in the file: a twentieth of a millimetre, some times what 16 bits
+round, which would take hundreds of components to keep."""
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,13 @@ def test_broken_files_are_refused(tmp_path, takes, case):
         load_takes(path)
 
 
-def test_vertices_come_back_within_a_fiftieth_of_a_millimetre(tmp_path, takes, rng):
+def test_vertices_come_back_within_a_twentieth_of_a_millimetre(tmp_path, takes, rng):
     """The file holds components: four ways in which fifty vertices go are four, whatever the number of frames."""
     ways = 0.01 * rng.normal(size=(4, 150))
     vertices = (rng.uniform(-1, 1, (60, 4)) @ ways).reshape(3, 20, 50, 3).astype(np.float16)
     made = dataclasses.replace(takes, vertices=vertices, vertex_index=np.arange(100, 150), rig="0123456789abcdef")
     back = load_takes(made.save(tmp_path / "takes.npz"))
-    assert np.abs(back.vertices.astype(np.float32) - vertices).max() <= 2e-5 + 2**-11 * 0.06
+    assert np.abs(back.vertices.astype(np.float32) - vertices).max() <= 5e-5 + 2**-11 * 0.06
     assert back.vertices.dtype == np.float16 and back.rig == made.rig
     np.testing.assert_array_equal(back.vertex_index, made.vertex_index)
     with np.load(tmp_path / "takes.npz", allow_pickle=False) as file:
