@@ -58,7 +58,7 @@ class Rig:
             object.__setattr__(self, "head_weight", np.ones(len(self.vertices), np.float32))
         if self.corrective_deltas is None:
             object.__setattr__(self, "corrective_deltas", np.zeros((0, *self.vertices.shape), np.float32))
-        if self.components is None:
+        if self.components is None or not len(self.components):  # also of a part of a rig, which has fewer vertices
             object.__setattr__(self, "components", np.zeros((0, *self.vertices.shape), np.float32))
 
     @cached_property
