@@ -17,17 +17,17 @@ from talker.audio import Speech
 from talker.checkpoints import WEIGHTS_FILE
 from talker.editing import Keyframe, MotionEdit, plan_edit
 from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, Motion
-
+from talker.personalise import load_delta, personalise
 from talker.pipeline import Talker
 from training import metrics
 from training.beat import Utterance, read_corpus
-from training.scanned_faces import lip_vertices
 from training.real_speech import noisy
 from training.reproduce.models import three_diface
 from training.reproduce.report import Column
 from training.reproduce.runs import Run, side_by_side, train
 from training.reproduce.setup import Setup, digest
-from training.reproduce.subjects import PERSONAL_SECONDS, Subject, test_subjects
+from training.reproduce.subjects import Subject, test_subjects
+from training.scanned_faces import lip_vertices
 
 GUIDANCE = 0.5
 """s of eq. 3 that the paper takes: diverse, and the lips still in time."""
@@ -158,8 +158,6 @@ def measured(one: Measuring) -> dict[str, float]:
     if not kept.exists():
         talker = Talker.from_pretrained(one.checkpoint)
         if one.delta:
-            from talker.personalise import load_delta
-
             talker = load_delta(talker, one.delta)
         wanted = set(one.names)
         utterances = [u for u in read_corpus(one.corpus) if u.id in wanted]
@@ -172,8 +170,6 @@ def measured(one: Measuring) -> dict[str, float]:
 
 def make_delta(checkpoint: Path, subject: Subject, seconds: float, steps: int, path: Path) -> None:
     """Personalise a model on a subject and write what that changes."""
-    from talker.personalise import personalise
-
     torch.set_num_threads(1)
     speech, motion = subject.recording(seconds)
     delta = personalise(Talker.from_pretrained(checkpoint), speech, motion, steps=steps)
