@@ -121,11 +121,15 @@ class Run:
 
 def run_verb(words: list[str], log: Path) -> float:
     """Run one verb with its output in a file; returns its seconds. TalkerError with the verb's last line if it fails."""
+    from accelerate.state import AcceleratorState
+
     from training.__main__ import main
 
     started = time.perf_counter()
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        # A process keeps the precision of its first training; runs that follow one another in it may have others.
+        AcceleratorState._reset_state()
         code = main(words)
     if code:
         last = log.read_text(encoding="utf-8").strip().splitlines()[-1]
