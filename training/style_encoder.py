@@ -131,7 +131,7 @@ def utterance_styles(model: StyleEncoder, cache: FeatureCache, most: int = 20) -
     for index, speaker in enumerate(cache.speakers):
         taken[speaker] = taken.get(speaker, 0) + 1
         if taken[speaker] <= most:
-            motion = cache.motion[cache.motion_start[index] : cache.motion_start[index + 1], :channels]
+            motion = cache.motion[cache.motion_start[index] :][: cache.lengths[index], :channels]
             styles.append(model.encode_channels(motion.numpy()))
             speakers.append(speaker)
     return torch.stack(styles), speakers
@@ -216,7 +216,7 @@ def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
     speakers, rows = sorted(set(names)), np.array(names)
     styles = torch.stack([F.normalize(shown[torch.from_numpy(rows == one)].mean(dim=0), dim=-1) for one in speakers])
     own, channels = np.array(cache.speakers), model.config.channels
-    motion = [cache.motion[a:b, : len(channels)].numpy() for a, b in zip(cache.motion_start, cache.motion_start[1:])]
+    motion = [cache.motion[a : a + n, : len(channels)].numpy() for a, n in zip(cache.motion_start, cache.lengths)]
     of_speaker = {one: np.flatnonzero(own == one) for one in speakers}
     chosen = {"neutral": int((styles @ styles.mean(dim=0)).argmax())}
     lines = {"neutral": "speaks the most like everybody"}

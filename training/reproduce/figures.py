@@ -59,5 +59,5 @@ def bar_figure(rows: Sequence[Mapping], columns: Sequence[Column], title: str, p
     axes[0].set_yticks(places, [row["name"] for row in rows], size=9)
     axes[0].invert_yaxis()
     handles, labels = max((axis.get_legend_handles_labels() for axis in axes), key=lambda found: len(found[1]))
-    axes[-1].legend(handles, labels, frameon=False, fontsize=9)
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     save(figure, path)

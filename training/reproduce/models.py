@@ -48,16 +48,19 @@ def baseline(budget: Budget, model: str, diffusion_steps: int | None = None, ste
     return Run(name, budget.recipes[model], diffusion_steps, budget.steps if steps is None else steps)
 
 
-def style_encoder(budget: Budget) -> Run:
-    """The speaking-style encoder of DiffPoseTalk."""
-    return Run("style-encoder", budget.recipes["style-encoder"], None, budget.steps_of("style-encoder"), verb=STYLE_ENCODER)
+def style_encoder(budget: Budget, head: bool = True) -> Run:
+    """The speaking-style encoder of DiffPoseTalk, of coefficients with the head's angles or without."""
+    recipe, steps, name = budget.recipes[STYLE_ENCODER], budget.steps_of(STYLE_ENCODER), STYLE_ENCODER
+    changes = () if head else (("head", False),)
+    return Run(name if head else f"{name}-no-head", recipe, None, steps, changes=changes, verb=STYLE_ENCODER)
 
 
 def diffposetalk(budget: Budget, name: str = "diffposetalk", changes: tuple = (), styles: bool = True) -> Run:
-    """DiffPoseTalk with its style encoder, or without styles."""
-    steps = budget.steps_of("diffposetalk")
-    return Run(name, budget.recipes["diffposetalk"], None, steps, changes=changes if styles else (*changes, ("style_encoder", "")),
-               style_encoder=style_encoder(budget) if styles else None)  # fmt: skip
+    """DiffPoseTalk with a style encoder that is given what it makes, or without styles."""
+    styled = style_encoder(budget, dict(changes).get("head", True)) if styles else None
+    changes = changes if styles else (*changes, ("style_encoder", ""))
+    recipe, steps = budget.recipes["diffposetalk"], budget.steps_of("diffposetalk")
+    return Run(name, recipe, None, steps, changes=changes, style_encoder=styled)
 
 
 def three_diface(budget: Budget, left_out: Sequence[str], backbone: str = "convolution") -> Run:
