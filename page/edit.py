@@ -107,7 +107,8 @@ def regenerate_with(models: Models) -> Callable[..., Iterator[tuple]]:
                 outputs = write_outputs(
                     made, speech, folder, rig, callback=show, rig_report=rig_report, pictures=pictures
                 )
-                shapes = {label: (names, UNITS[label]) for label, names in shapes_to_compare(before, after, keyframes).items()}
+                compared = shapes_to_compare(before, after, keyframes)
+                shapes = {label: (names, UNITS[label]) for label, names in compared.items()}
                 write_figure(draw_edit_chart(before, after, edit, keyframes, shapes), outputs.chart_png)
                 yield (
                     gr.Column(visible=True),
@@ -152,8 +153,8 @@ def edit_tab(models: Models, spoken: Spoken) -> None:
                     sliders = [
                         gr.Slider(
                             *(0, 1) if unit == 1 else (-LARGEST_TURN, LARGEST_TURN), value=0, step=STEPS[label],
-                            label=label if unit == 1 else f"{label}, degrees", min_width=200, elem_classes="shape", buttons=[],
-                            elem_id=SHAPES[label][0],
+                            label=label if unit == 1 else f"{label}, degrees", min_width=200, buttons=[],
+                            elem_classes="shape", elem_id=SHAPES[label][0],
                         )
                         for label, unit in UNITS.items()
                     ]

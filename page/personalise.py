@@ -48,7 +48,7 @@ def personalise_with(models: Models) -> Callable[..., Iterator[tuple]]:
         """The personalised model among those that can be chosen, what it brought, and its file."""
         with sentences():
             if not recordings or not motions:
-                raise TalkerError("There is nothing to learn from yet; upload recordings of the person and the motion of each.")
+                raise TalkerError("There is nothing to learn from yet; upload recordings and the motion of each.")
             by_name = [sorted(files, key=lambda path: Path(path).name) for files in (recordings, motions)]
             speeches, moved = [load_speech(path) for path in by_name[0]], [read_motion(path) for path in by_name[1]]
             base = models.talker(personal[model].model if model in personal else model)

@@ -85,12 +85,13 @@ def offers(talker: Talker, summary: str) -> dict[str, dict]:
     """What a model offers: control → the properties that follow from it. What it has not is not shown."""
     denoiser, steps = talker.denoiser, talker.max_steps
     styled, many = "style" in denoiser.guidances, steps > MANY_STEPS
+    named = [(f"{name}: {line}", name) for name, line in talker.styles.items()]
     found = {
         "model": {"info": summary},
         "identity": {"choices": _names(talker, MATCHED), "value": AUTO, "visible": bool(talker.identities)},
         "partner": {"choices": _names(talker, ALONE, ""), "value": ""},
         "blend": {"visible": bool(talker.identities)},
-        "style": {"choices": [("None", ""), *((f"{name}: {line}", name) for name, line in talker.styles.items())], "value": ""},
+        "style": {"choices": [("None", ""), *named], "value": ""},
         "styles": {"visible": styled},
         "head": {"visible": HEAD_NAMES[0] in denoiser.config.channels},
         "steps": {"maximum": steps, "value": ENOUGH_STEPS if many else steps},
@@ -153,7 +154,10 @@ def settings_controls(models: Models, audio: gr.Audio) -> Settings:
         # An error would cover the choosers.
         api_visibility="private", concurrency_limit=1, concurrency_id="model", show_progress="hidden",
     )  # fmt: skip
-    return Settings(model, identity, partner, share, steps, sampler, style, example, head, audio_guidance, style_guidance, added, personal)
+    return Settings(
+        model, identity, partner, share, steps, sampler, style, example, head, audio_guidance, style_guidance, added,
+        personal,
+    )  # fmt: skip
 
 
 def _follow(

@@ -51,7 +51,8 @@ def timeline(scene: Scene, held: Held, keep: tuple[float, float]) -> str:
     marks = "".join(_mark(words, mark, seconds) for words, mark in held.items())
     step = next((step for step in TICKS if seconds / step <= 10), TICKS[-1])
     ticks = "".join(
-        f'<i style="left:{100 * tick * step / seconds:.2f}%">{tick * step:g}</i>' for tick in range(1, int(seconds / step) + 1)
+        f'<i style="left:{100 * tick * step / seconds:.2f}%">{tick * step:g}</i>'
+        for tick in range(1, int(seconds / step) + 1)
     )
     kept = "".join(
         f'<b class="kept" style="{side}:0;width:{100 * share:.2f}%"></b>'

@@ -15,7 +15,14 @@ from tests.page.tiny_models import write_tiny_models
 
 pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer's on a busy machine
 
-SERVE = "import sys; from pathlib import Path; from app import launch; from page.models import Models; launch(Models(Path(sys.argv[1])))"
+SERVE = """
+import sys
+from pathlib import Path
+from app import launch
+from page.models import Models
+launch(Models(Path(sys.argv[1])))
+"""
+"""A page with the models of a folder."""
 
 
 @pytest.fixture(scope="module")
