@@ -12,6 +12,7 @@ from pathlib import Path
 import kaldi_native_fbank
 import numpy as np
 import torch
+from scipy import fft
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers import Wav2Vec2FeatureExtractor
@@ -26,6 +27,23 @@ FRAME_LENGTH = 0.025
 """Seconds of one analysis window of the MFCC front end."""
 FRAME_SHIFT = 0.010
 """Seconds between analysis windows."""
+
+MEL_BINS, CEPSTRA, LIFTER = 23, 13, 22.0
+"""Kaldi's MFCC: mel bins, cepstra kept, cepstral lifter."""
+
+STEADY_PERCENTILE = 20
+"""What suppression takes for the noise of a mel band: this percentile of its energies over the utterance,"""
+
+STEADY_FACTOR = 2.5
+"""times this, because the energies of one window scatter widely around their mean."""
+
+MOST_SUPPRESSED_DB = 10.0
+"""More than this is not taken away, so that what was no noise after all is still heard."""
+
+NOISY_DB, CLEAN_DB = 15.0, 25.0
+"""Loud windows (95th percentile) over the quiet ones (STEADY_PERCENTILE): up to the first the suppression is whole, from
+the second on the recording is left as it is. White noise at a signal-to-noise ratio of 15 dB leaves 5 to 17 dB."""
+
 
 
 @dataclass(frozen=True)
@@ -61,23 +79,50 @@ def raw_mfcc(samples: np.ndarray) -> np.ndarray:
     """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, not normalised."""
     options = kaldi_native_fbank.MfccOptions()
     _frame_options(options)
-    options.mel_opts.num_bins = 23
-    options.num_ceps = 13
+    options.mel_opts.num_bins = MEL_BINS
+    options.num_ceps = CEPSTRA
     options.use_energy = False
     return _run(kaldi_native_fbank.OnlineMfcc(options), samples)
 
 
-def mfcc(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, mean 0 and variance 1 over the utterance."""
+def mfcc(samples: np.ndarray, suppress_noise: bool = False) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, 13) Kaldi MFCCs every 10 ms, mean 0 and variance 1 over the utterance.
+
+    suppress_noise : weaken what is steady in a noisy recording (noise_gains)
+    """
     cepstra = raw_mfcc(samples)
+    if suppress_noise:
+        cepstra = cepstra + to_cepstra(noise_gains(raw_fbank(samples, MEL_BINS)))
     return (cepstra - cepstra.mean(0)) / np.maximum(cepstra.std(0), 1e-3)
 
 
-def raw_fbank(samples: np.ndarray) -> np.ndarray:
-    """(n,) samples at 16 kHz → (T, 40) Kaldi log-mel energies every 10 ms."""
+def to_cepstra(log_mel: np.ndarray) -> np.ndarray:
+    """(…, 23) log-mel energies → (…, 13) liftered cepstra, as Kaldi's feature-mfcc.cc; linear, so that what is added to
+    the one can be added to the other."""
+    lifter = 1 + 0.5 * LIFTER * np.sin(np.pi * np.arange(CEPSTRA) / LIFTER)
+    return (fft.dct(log_mel, axis=-1, norm="ortho")[..., :CEPSTRA] * lifter).astype(np.float32)
+
+
+def noise_gains(log_mel: np.ndarray) -> np.ndarray:
+    """Log-mel energies (T, B) → what to add to them (T, B) so that steady noise gets weaker; 0 for clean recordings.
+
+    Spectral subtraction (Boll 1979) of energies in mel bands, with a floor. A recording's noise is what its bands do
+    not fall below; the constants above say how much of it is taken away, and when.
+    """
+    energy = np.exp(log_mel.astype(np.float64))
+    level = np.log(np.maximum(energy.sum(1), 1e-20))
+    range_db = 10 / np.log(10) * (np.percentile(level, 95) - np.percentile(level, STEADY_PERCENTILE))
+    share = np.clip((CLEAN_DB - range_db) / (CLEAN_DB - NOISY_DB), 0, 1)
+    noise = STEADY_FACTOR * np.percentile(energy, STEADY_PERCENTILE, axis=0)
+    kept = np.maximum(1 - noise / np.maximum(energy, 1e-20), 10 ** (-MOST_SUPPRESSED_DB / 10))
+    return share * np.log(kept)
+
+
+def raw_fbank(samples: np.ndarray, bins: int = 40) -> np.ndarray:
+    """(n,) samples at 16 kHz → (T, bins) Kaldi log-mel energies every 10 ms."""
     options = kaldi_native_fbank.FbankOptions()
     _frame_options(options)
-    options.mel_opts.num_bins = 40
+    options.mel_opts.num_bins = bins
     options.use_energy = False
     return _run(kaldi_native_fbank.OnlineFbank(options), samples)
 
@@ -95,13 +140,16 @@ def voice_fbank(samples: np.ndarray) -> np.ndarray:
 
 
 class CompactSpeechConfig(PreTrainedConfig):
-    """Sizes of the embedded speech encoder."""
+    """Sizes of the embedded speech encoder.
+
+    suppress_noise : weaken steady noise in what the encoder hears (noise_gains); its training hears the noise itself
+    """
 
     model_type = "talker-compact-speech"
 
     def __init__(
         self,
-        num_cepstra: int = 13,
+        num_cepstra: int = CEPSTRA,
         num_mel_bins: int = 40,
         hidden_size: int = 256,
         dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2),
@@ -109,6 +157,7 @@ class CompactSpeechConfig(PreTrainedConfig):
         feature_size: int = 128,
         voice_size: int = 64,
         dropout: float = 0.15,
+        suppress_noise: bool = False,
         **kwargs,
     ):
         self.num_cepstra = num_cepstra
@@ -119,6 +168,7 @@ class CompactSpeechConfig(PreTrainedConfig):
         self.feature_size = feature_size
         self.voice_size = voice_size
         self.dropout = dropout
+        self.suppress_noise = suppress_noise
         super().__init__(**kwargs)
 
 
@@ -174,6 +224,12 @@ class CompactSpeechModel(PreTrainedModel):
 
     def _init_weights(self, module):
         """Every layer keeps the initialisation that PyTorch gives it."""
+
+    def cepstra(self, samples: np.ndarray) -> Tensor:
+        """(n,) samples at 16 kHz → (1, T, 13), what the model hears of them."""
+        # torch.tensor copies into aligned memory: kernels round differently off alignment, and takes
+        # are to come out the same bit for bit.
+        return torch.tensor(mfcc(samples, self.config.suppress_noise))[None].to(self.device)
 
     def convolve(self, cepstra: Tensor) -> Tensor:
         """(B, T, 13) MFCCs every 10 ms → (B, T // 2, hidden_size) every 20 ms, below the GRU."""
@@ -293,9 +349,7 @@ class SpeechEncoder:
         """Speech → features at times 0, 1 / fps, …, (frames − 1) / fps, and the voice vector."""
         device = self.model.device
         if self.compact:
-            # torch.tensor copies into aligned memory: kernels round differently off alignment, and takes
-            # are to come out the same bit for bit.
-            cepstra = torch.tensor(mfcc(speech.samples))[None].to(device)
+            cepstra = self.model.cepstra(speech.samples)
             hidden = (self.model.convolve(cepstra) if self.convolutions else self.model(cepstra).last_hidden_state)[0].cpu()
             mel = torch.tensor(voice_fbank(speech.samples))[None].to(device)
             voice = self.model.voice(mel)[0].cpu()

@@ -11,32 +11,20 @@ from __future__ import annotations
 import numpy as np
 
 from talker.audio import SAMPLE_RATE
-from talker.encoders import raw_fbank, raw_mfcc
+from talker.encoders import MEL_BINS, raw_fbank, raw_mfcc, to_cepstra
 from training.augmentation import coloured_noise
 
-BINS, CEPSTRA, LIFTER = 23, 13, 22.0
-"""Kaldi's MFCC: mel bins, cepstra kept, cepstral lifter."""
+_TO_MEL = np.linalg.pinv(to_cepstra(np.eye(MEL_BINS))).astype(np.float32)
+"""(13, 23): liftered cepstra times it are the smoothest log-mel energies that have them."""
 
-
-def _transforms() -> tuple[np.ndarray, np.ndarray]:
-    """Log-mel (23) → liftered cepstra (13) as a matrix, and back, as Kaldi's mel-computations.cc and feature-mfcc.cc."""
-    k, n = np.arange(CEPSTRA)[:, None], np.arange(BINS)[None]
-    cosine = np.sqrt(2 / BINS) * np.cos(np.pi / BINS * (n + 0.5) * k)
-    cosine[0] = np.sqrt(1 / BINS)
-    lifter = 1 + 0.5 * LIFTER * np.sin(np.pi * np.arange(CEPSTRA) / LIFTER)
-    return lifter[:, None] * cosine, (cosine / lifter[:, None]).T
-
-
-_TO_CEPSTRA, _TO_MEL = (matrix.astype(np.float32) for matrix in _transforms())
-
-_MEL = np.linspace(1127 * np.log1p(20 / 700), 1127 * np.log1p(8000 / 700), BINS + 2)[1:-1]
+_MEL = np.linspace(1127 * np.log1p(20 / 700), 1127 * np.log1p(8000 / 700), MEL_BINS + 2)[1:-1]
 """Centres of the mel bins, in mel, from Kaldi's 20 Hz to half the sample rate."""
 
 
 def _warp(factor: float) -> np.ndarray:
     """(23, 23) matrix that reads a log-mel spectrum at `factor` times each bin's frequency in Hz."""
     wanted = 1127 * np.log1p(factor * np.expm1(_MEL / 1127))
-    return np.stack([np.interp(wanted, _MEL, row) for row in np.eye(BINS)], axis=0).astype(np.float32)
+    return np.stack([np.interp(wanted, _MEL, row) for row in np.eye(MEL_BINS)], axis=0).astype(np.float32)
 
 
 def statistics(recordings: list[np.ndarray]) -> np.ndarray:
@@ -65,12 +53,12 @@ class CepstralNoise:
             mel = mel @ _warp(float(np.exp(rng.uniform(np.log(0.87), np.log(1.15)))))
         if rng.random() < 0.8:
             mel = np.log(np.exp(mel) + self._noise(mel, rng))
-        noisy = mel @ _TO_CEPSTRA.T
+        noisy = to_cepstra(mel)
         return (noisy - noisy.mean(0)) / np.maximum(noisy.std(0), 1e-3)
 
     def _mel(self, cepstra: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         mean, deviation = self.statistics[rng.integers(len(self.statistics))]
-        return (cepstra * deviation + mean) @ _TO_MEL.T
+        return (cepstra * deviation + mean) @ _TO_MEL
 
     def _noise(self, mel: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Mel energies (T, 23) of talk or noise at a random signal-to-noise ratio to `mel`."""
@@ -83,8 +71,8 @@ class CepstralNoise:
             ratio = rng.uniform(4, 25)
         else:
             # A slope over frequency, and the chi-square fluctuation of few (low) to many (high) spectral lines.
-            slope = np.exp(rng.uniform(-1.5, 2.0) * np.linspace(-1, 1, BINS) + rng.normal(0, 0.4, BINS))
-            lines = np.linspace(2, 12, BINS)
+            slope = np.exp(rng.uniform(-1.5, 2.0) * np.linspace(-1, 1, MEL_BINS) + rng.normal(0, 0.4, MEL_BINS))
+            lines = np.linspace(2, 12, MEL_BINS)
             noise = rng.gamma(lines, 1 / lines, mel.shape).astype(np.float32) * slope.astype(np.float32)
             ratio = rng.uniform(3, 28)
         energy = np.exp(mel).mean()

@@ -14,7 +14,7 @@ import torch
 
 from talker.atomic import whole_file
 from talker.checkpoints import load_config
-from talker.encoders import CompactSpeechModel, mfcc
+from talker.encoders import CompactSpeechModel
 from talker.errors import TalkerError
 from training import languages
 from training.alignment import PHONES, SILENCE, Phone
@@ -52,8 +52,8 @@ def conditions(voices: list[np.ndarray]) -> dict[str, Condition]:
 @torch.inference_mode()
 def hear(model: CompactSpeechModel, heads: FrameHeads, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(n,) samples at 16 kHz → what is heard every 20 ms: phones (T,) as indices into PHONES, articulation (T, 6)."""
-    cepstra = mfcc(samples)
-    hidden = model(torch.tensor(cepstra[: len(cepstra) // 2 * 2])[None]).last_hidden_state[0]
+    cepstra = model.cepstra(samples)
+    hidden = model(cepstra[:, : cepstra.shape[1] // 2 * 2]).last_hidden_state[0]
     phone, articulation = heads(hidden)
     return phone.argmax(-1).numpy(), articulation.sigmoid().numpy()
 

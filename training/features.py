@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from talker.atomic import whole_file
 from talker.audio import Speech
-from talker.checkpoints import WEIGHTS_FILE
+from talker.checkpoints import WEIGHTS_FILE, load_config
 from talker.encoders import SpeechEncoder
 from talker.errors import TalkerError
 from talker.motion import FPS
@@ -132,8 +132,8 @@ def encode_clips(clips: Iterable[Clip], encoder: SpeechEncoder) -> Iterator[Cach
 
 
 def fingerprint(corpus: str | Path, encoder: str, variants: int, convolutions: bool = False, fps: float = FPS) -> str:
-    """What features were made from, as 16 hex digits: the corpus's table, the encoder's weights, the variants, and what
-    of the encoder's layers and of frame rates is unusual.
+    """What features were made from, as 16 hex digits: the corpus's table, the encoder's weights and whether it suppresses
+    noise, the variants, and what of the encoder's layers and of frame rates is unusual.
 
     Of a corpus without corpus.json (BEAT) the names and sizes of its files count, of an encoder on a hub its id.
     """
@@ -145,6 +145,8 @@ def fingerprint(corpus: str | Path, encoder: str, variants: int, convolutions: b
         files = sorted(p for p in corpus.rglob("*") if p.suffix in (".wav", ".json", ".npz", ".mdb"))
         digest.update(repr([(p.relative_to(corpus).as_posix(), p.stat().st_size) for p in files]).encode())
     digest.update(weights.read_bytes() if weights.exists() else encoder.encode())
+    if weights.exists() and load_config(encoder).get("suppress_noise"):
+        digest.update(b" suppress_noise")
     digest.update(str(variants).encode())
     digest.update("".join([" convolutions" * convolutions, f" {fps}" * (fps != FPS)]).encode())
     return digest.hexdigest()

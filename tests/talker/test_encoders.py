@@ -119,3 +119,57 @@ def test_convolutions_and_trunk_are_the_whole_encoder():
     with pytest.raises(TalkerError, match="has no convolutions over the waveform"):
         sizes = dict.fromkeys(("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"), 1)
         encoders.SpeechTrunk({"model_type": "wav2vec2-bert", **sizes})
+
+
+def steady_noise(count: int, seed: int = 0) -> np.ndarray:
+    return 0.01 * np.random.default_rng(seed).standard_normal(count).astype(np.float32)
+
+
+def bursts(seconds: float = 2.0) -> np.ndarray:
+    """A harmonic sound at 120 Hz, on and off four times a second, between pauses of digital silence."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    tone = sum(np.sin(2 * np.pi * 120 * k * time) / k for k in range(1, 40))
+    return (0.1 * tone * (np.sin(2 * np.pi * 4 * time) > 0)).astype(np.float32)
+
+
+def test_log_mel_energies_become_kaldis_cepstra():
+    samples = bursts() + steady_noise(2 * SAMPLE_RATE)
+    ours = encoders.to_cepstra(encoders.raw_fbank(samples, encoders.MEL_BINS))
+    assert np.abs(ours - encoders.raw_mfcc(samples)).max() < 1e-3
+
+
+def test_suppression_weakens_what_is_steady_and_leaves_clean_recordings_alone():
+    clean, noisy = bursts(), bursts() + steady_noise(2 * SAMPLE_RATE)
+    assert np.abs(encoders.noise_gains(encoders.raw_fbank(clean, encoders.MEL_BINS))).max() == 0
+    loud = encoders.raw_fbank(8 * steady_noise(2 * SAMPLE_RATE) + clean, encoders.MEL_BINS)
+    gains = encoders.noise_gains(loud)
+    on = loud.mean(1) > np.median(loud.mean(1))
+    floor = -encoders.MOST_SUPPRESSED_DB * np.log(10) / 10
+    assert gains.min() == pytest.approx(floor) and gains.max() <= 0
+    assert gains[~on].mean() < 0.6 * floor  # the pauses are nearly all noise …
+    assert gains[on][:, :4].mean() > 0.2 * floor  # … and the lowest bands of the sound are well above it
+
+    def distance(suppress: bool) -> float:
+        return float(np.abs(encoders.mfcc(noisy, suppress) - encoders.mfcc(clean)).mean())
+
+    assert distance(suppress=True) <= distance(suppress=False)
+
+
+def test_spectral_subtraction_by_hand():
+    """Two bands of five windows: energies 1 and one loud window, whose band keeps 1 - 2.5 / 10 of its energy."""
+    energies = np.ones((5, 2))
+    energies[2, 0] = 10.0
+    gains = encoders.noise_gains(np.log(energies))
+    floor = 10 ** (-encoders.MOST_SUPPRESSED_DB / 10)
+    kept = np.full((5, 2), floor)
+    kept[2, 0] = 1 - encoders.STEADY_FACTOR / 10
+    assert np.allclose(np.exp(gains), kept)  # 7 dB between loud and quiet windows: the suppression is whole
+
+
+def test_an_encoder_that_suppresses_noise_says_so_in_its_config(tmp_path):
+    config = encoders.CompactSpeechConfig(hidden_size=16, gru_size=8, feature_size=12, suppress_noise=True)
+    encoders.CompactSpeechModel(config).eval().save_pretrained(tmp_path)
+    model = encoders.SpeechEncoder.from_pretrained(tmp_path).model
+    heard = model.cepstra(noise(1).samples)[0].numpy()
+    assert np.array_equal(heard, encoders.mfcc(noise(1).samples, suppress_noise=True))
+    assert not np.array_equal(heard, encoders.mfcc(noise(1).samples))
