@@ -66,9 +66,11 @@ class Talker:
     seconds_to_load : what loading took
     own_style       : the speaking style (128,) of the person it was personalised for (talker.personalise), taken where no
                       other is asked for
+    own_steps       : denoising steps taken where no number is asked for; None for all of them
     """
 
     own_style: torch.Tensor | None = None
+    own_steps: int | None = None
 
     def __init__(self, denoiser: MotionModel, encoder: SpeechEncoder, name: str, device: torch.device):
         self.denoiser = denoiser
@@ -166,7 +168,7 @@ class Talker:
         seed     : the same seed gives the same takes, bit for bit, on one device
         identity : "auto" takes the best match of the voice, else a name, or a blend of several with weights:
                    "NAME:0.7,OTHER:0.3" or {"NAME": 0.7, "OTHER": 0.3}
-        steps    : 1 to the model's N, all of them by default
+        steps    : 1 to the model's N, by default own_steps or all of them
         eta      : noise added back on every step; 0 deterministic (the default of distilled students), 1 ancestral
         guidance : how closely the speech is followed, or a scale for each of the model's guidances, the model's own
                    by default; 0 for all of them is unconditional. Models trained without refuse it
@@ -197,6 +199,7 @@ class Talker:
                 )
         if identity != AUTO:
             self.library.weights(identity)  # refuses what nobody is called before anything is computed
+        steps = self.own_steps if steps is None else steps
         self.denoiser.schedule.subset(steps)
         report = callback or (lambda stage, fraction: None)
         seconds = {"load": self.seconds_to_load}

@@ -46,13 +46,19 @@ def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
         does=kind["does"].format(identities=len(config["identities"]), **{k: config.get(k) for k in ("window_frames", "face_vertices")}),
         role=_ROLES.get(folder.name, "A denoiser of this project."), about=about, method=kind["method"],
         data=_data(corpus), strangers=report["real_speech"]["utterances"], takes=report["real_speech"]["takes"],
-        rows="\n".join(rows), held=len(bars) - len(missed), bars=len(bars),
+        walk=steps_of(report), sampler=report["sampler"], rows="\n".join(rows), held=len(bars) - len(missed), bars=len(bars),
         missed="; it misses: " + "; ".join(missed) if missed else "",
         diversity="upper face {upper_face:.4f}, lips {lips:.4f}, ratio {ratio:.1f}".format(**report["real_speech"]["diversity"]),
         animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
         command=" ".join(one["model"] for one in run), more="".join(_identities(report) + _styles(report)),
         identity_limits=_IDENTITY_LIMITS if config["identities"] else "",
     )  # fmt: skip
+
+
+def steps_of(report: dict) -> str:
+    """How many steps a report's model has, and how many of them were walked where it was not all: "8", "32 of 500"."""
+    walked = report["steps_walked"]
+    return str(walked) if walked == report["steps"] else f"{walked} of {report['steps']}"
 
 
 def _words(words: list[str]) -> str:
@@ -97,7 +103,7 @@ def _sentence(bar: dict) -> str:
 def _model_row(one: dict, own: dict) -> str:
     errors = one["held_out_utterances"]
     name = f"**{one['model']}** (this)" if one is own else one["model"]
-    return f"| {name} | {one['steps']} | {errors['LBE']:.4f} | {errors['MBE']:.4f} | {errors['|FDD|']:.4f} |"
+    return f"| {name} | {steps_of(one)} | {one['sampler']} | {errors['LBE']:.4f} | {errors['MBE']:.4f} | {errors['|FDD|']:.4f} |"
 
 
 def _data(corpus: Path) -> str:
@@ -121,6 +127,7 @@ def _data(corpus: Path) -> str:
 _BARRED = {
     "real_speech": "real speech and noise", "odd_sounds": "odd sounds", "other_languages": "languages never trained on",
     "identity_matching": "identities", "styles": "styles", "against": "what DiffusionTalker reaches",
+    "beside_teacher": "what its teacher reaches",
 }  # fmt: skip
 """Parts of a report that have bars -> what they are on."""
 
@@ -164,10 +171,12 @@ _ROLES = {
     "(`lip_noise` in `config.json`).",
     "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
     "steps and ancestral sampling. For comparisons, and for distilling again.",
-    "diffposetalk": "Eight deterministic DDIM steps, distilled by halving from `diffposetalk-teacher`.",
-    "diffposetalk-teacher": "The model that `diffposetalk` was distilled from.",
-    "3diface": "Eight deterministic DDIM steps, distilled by halving from `3diface-teacher`.",
-    "3diface-teacher": "The model that `3diface` was distilled from.",
+    "diffposetalk": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `diffposetalk-teacher`.",
+    "diffposetalk-teacher": "The model that `diffposetalk` was distilled from; the same in everything but its 500 steps and "
+    "ancestral sampling. For comparisons, and for distilling again.",
+    "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`.",
+    "3diface-teacher": "The model that `3diface` was distilled from; the same in everything but its 500 steps and ancestral "
+    "sampling. For comparisons, and for distilling again.",
 }
 
 _MEASURES = {
@@ -185,7 +194,7 @@ _CARD = """# {title}
 
 **Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies. The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
 
-**Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures). Real speech, one utterance of each of {strangers} speakers never trained on, {takes} takes each; beside it a jaw driven by loudness alone, and the corpus's own motion:
+**Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures). Real speech, one utterance of each of {strangers} speakers never trained on, {takes} takes each, sampled in {walk} steps by {sampler}; beside it a jaw driven by loudness alone, and the corpus's own motion:
 
 | measure | this model | this model, white noise at 15 dB | loudness alone | corpus |
 | --- | --- | --- | --- | --- |
@@ -195,8 +204,8 @@ It holds {held} of the {bars} bars on {about}{missed}. Standard deviation across
 
 Held-out utterances of known speakers, {animations} animations of each model:
 
-| model | steps | LBE | MBE | \\|FDD\\| |
-| --- | --- | --- | --- | --- |
+| model | steps | sampler | LBE | MBE | \\|FDD\\| |
+| --- | --- | --- | --- | --- | --- |
 {models}
 {more}
 **Limits.** The motion was learned from speech that was read aloud or synthesised, four fifths of it English. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.

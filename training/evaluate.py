@@ -18,7 +18,7 @@ from talker.errors import TalkerError
 from talker.models import DiffusionTalker
 from talker.pipeline import MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
-from training import encoder_evaluation, metrics, odd_sounds, other_languages, real_speech, style_evaluation
+from training import cards, encoder_evaluation, metrics, odd_sounds, other_languages, real_speech, style_evaluation
 from training.bars import Bar, bar_table, table
 from training.beat import Utterance, read_corpus
 from training.comparison import compare
@@ -31,6 +31,16 @@ VIDEOS = 10
 
 REFERENCE = DiffusionTalker.config_class.model_type
 """Kind of the model beside which the others are held."""
+
+MOST_STEPS, FEW_STEPS = 64, 32
+"""A model of more steps than the first is measured with as many as the second, by DDIM, as its distillation walks it
+(training.distillation): all 500 of a teacher take hours."""
+
+TEACHER = "-teacher"
+"""Behind the name of a student, the name of its teacher."""
+
+AS_GOOD = 1.1
+"""A student's lip error over its teacher's, at most."""
 
 GROUPS = ("real", "languages", "errors", "identities", "styles")
 """What can be measured, in the order of the report."""
@@ -81,6 +91,22 @@ def identities_clean_and_noisy(talker: Talker, utterances: list[Utterance]) -> d
     return {**clean, "noise_db": real_speech.NOISE_DB, "noise": noise, "bars": [bar.entry() for bar in bars]}
 
 
+def walking(model: str, sampling: dict | None = None, steps: int | None = None) -> Talker:
+    """A checkpoint as a Talker that walks its steps as it is measured.
+
+    sampling : fields of the model's config to change, "sampler" and "lip_noise"
+    steps    : at most so many; unless given, all of them, or FEW_STEPS by DDIM of a model of more than MOST_STEPS
+    """
+    talker, sampling = Talker.from_pretrained(model), sampling or {}
+    if steps is None and talker.max_steps > MOST_STEPS:
+        steps, sampling = FEW_STEPS, {"sampler": "ddim"} | sampling
+    if steps is not None and steps < talker.max_steps:
+        talker.denoiser.schedule.subset(steps)  # refuses what is no number of steps
+        talker.own_steps = steps
+    talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **sampling)
+    return talker
+
+
 def evaluate(
     model: str,
     corpus: Path,
@@ -88,19 +114,23 @@ def evaluate(
     only: str | None = None,
     sampling: dict | None = None,
     takes: int = 4,
+    steps: int | None = None,
 ) -> dict:
     """All measures of one checkpoint, as written by the command.
 
-    sampling : fields of the model's config to change, "sampler" and "lip_noise", for comparisons
-    takes    : per utterance
+    sampling, steps : for comparisons, see walking
+    takes           : per utterance
     """
-    talker = Talker.from_pretrained(model)
-    talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
+    talker = walking(model, sampling, steps)
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid][:limit]
     known = read_corpus(corpus, ("heldout_utterance",))[:limit]
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
-    report: dict = {"model": talker.name, "kind": talker.denoiser.config.model_type, "steps": talker.max_steps, **(sampling or {}), "data": NOTE}
+    config = talker.denoiser.config
+    report: dict = {
+        "model": talker.name, "kind": config.model_type, "steps": talker.max_steps,
+        "steps_walked": talker.own_steps or talker.max_steps, **(sampling or {}), "sampler": config.sampler, "data": NOTE,
+    }  # fmt: skip
     if strangers and only in (None, "real"):
         unseen = tqdm(strangers, "unseen speakers")
         own = report["real_speech"] = real_speech.real_speech(talker, unseen, default_rig(), takes)
@@ -129,9 +159,18 @@ def set_against(report: dict, others: Iterable[dict]) -> None:
         report["against"] = {"model": reference["model"], "bars": bars}
 
 
-def write_videos(model: str, corpus: Path, folder: Path, count: int = VIDEOS) -> None:
-    """Comparison videos and sheets of close-ups of one checkpoint, into a folder of its name; prints their paths."""
-    talker = Talker.from_pretrained(model)
+def set_beside_teacher(report: dict, others: Iterable[dict]) -> None:
+    """Add to the report of a student its bar beside its teacher, the model of the same command called as it is with
+    TEACHER behind."""
+    teacher = next((one for one in others if one["model"] == report["model"] + TEACHER), None)
+    if teacher and all("held_out_utterances" in one for one in (report, teacher)):
+        share = report["held_out_utterances"]["LBE"] / teacher["held_out_utterances"]["LBE"]
+        bars = [Bar("lip error of the student / its teacher's", share, "<=", AS_GOOD).entry()]
+        report["beside_teacher"] = {"model": teacher["model"], "bars": bars}
+
+
+def write_videos(talker: Talker, corpus: Path, folder: Path, count: int = VIDEOS) -> None:
+    """Comparison videos and sheets of close-ups of one model, into a folder of its name; prints their paths."""
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid]
     if not strangers:
         raise TalkerError(f"{corpus} has no unseen speakers; make it with `python -m training corpus`.")
@@ -142,7 +181,7 @@ def write_videos(model: str, corpus: Path, folder: Path, count: int = VIDEOS) ->
 
 def as_text(report: dict) -> str:
     """A report as tables for people."""
-    parts = [f"{report['model']}, {report['steps']} steps. {report['data']}"]
+    parts = [f"{report['model']}, {cards.steps_of(report)} steps by {report['sampler']}. {report['data']}"]
     if "real_speech" in report:
         parts.append(real_speech.as_text(report["real_speech"], report["model"]))
     if "odd_sounds" in report:
@@ -184,6 +223,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", choices=GROUPS, help="one group of measures (docs/evaluation.md)")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
     parser.add_argument("--takes", type=int, default=4, help=f"per utterance, 1 to {MAX_TAKES} (4)")
+    parser.add_argument(
+        "--steps", type=int,
+        help=f"denoising steps of every model, at most (all; {FEW_STEPS} by DDIM of a model of more than {MOST_STEPS})",
+    )  # fmt: skip
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
@@ -200,7 +243,7 @@ def run(args: argparse.Namespace) -> None:
     sampling = {key: value for key, value in sampling.items() if value is not None}
     if args.videos:
         for model in args.models:
-            write_videos(model, args.corpus, args.videos, min(args.limit or VIDEOS, VIDEOS))
+            write_videos(walking(model, sampling, args.steps), args.corpus, args.videos, min(args.limit or VIDEOS, VIDEOS))
         return
     if args.card and (args.only or args.limit):
         raise TalkerError("A model card holds all measures on all held-out speech; leave --only and --limit out.")
@@ -213,12 +256,17 @@ def run(args: argparse.Namespace) -> None:
             if args.card:
                 encoder_evaluation.write_card(reports[-1], folder)
             continue
-        reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes))
+        reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes, args.steps))
         set_against(reports[-1], [report for report, _ in folders])
         folders.append((reports[-1], folder))
         print(as_text(reports[-1]), end="\n\n", flush=True)
-    for report, folder in folders if args.card else ():
-        cards.write_card(report, folder, args.corpus, [one for one, _ in folders])
+    for report, _ in folders:
+        set_beside_teacher(report, [one for one, _ in folders])
+        if "beside_teacher" in report:
+            found = report["beside_teacher"]
+            print(bar_table(f"bars of {report['model']} beside {found['model']}", found["bars"]), end="\n\n", flush=True)
     if args.out:
         with whole_file(args.out) as temporary:
             temporary.write_text(json.dumps(_finite(reports), indent=2, allow_nan=False) + "\n")
+    for report, folder in folders if args.card else ():
+        cards.write_card(report, folder, args.corpus, [one for one, _ in folders])

@@ -7,6 +7,7 @@ import pytest
 
 from talker.pipeline import CHECKPOINTS
 from training.__main__ import main
+from training.bars import Bar
 from training.cards import write_card
 
 
@@ -22,7 +23,7 @@ def report(name, lbe):
     holds = {"measure": "aperture", "value": 0.15, "sense": "<=", "limit": 0.18, "holds": True}
     fails = {"measure": "rounding", "value": 4.0, "sense": ">=", "limit": 5.0, "holds": False}
     return {
-        "model": name, "steps": 8,
+        "model": name, "steps": 8, "steps_walked": 8, "sampler": "ddim",
         "real_speech": {
             "utterances": 25, "takes": 4, "clean": kinds, "noise": kinds, "bars": [holds, fails],
             "diversity": {"upper_face": 0.05, "lips": 0.005, "ratio": 10.0},
@@ -54,7 +55,7 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     text = (folder / "MODEL_CARD.md").read_text()
     assert "1 recordings, 1.0 hours: flite (1 speakers, 1.0 h)." in text
     assert "It holds 4 of the 5 bars" in text and "; it misses: rounding 4.000 (wanted >= 5.000)." in text
-    assert "| **diffusiontalker** (this) | 8 | 0.0900 |" in text and "| scratch | 8 | 0.0950 |" in text
+    assert "| **diffusiontalker** (this) | 8 | ddim | 0.0900 |" in text and "| scratch | 8 | ddim | 0.0950 |" in text
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
 
 
@@ -74,6 +75,27 @@ def test_a_card_of_a_model_with_styles_has_their_table_and_no_identities(corpus,
     assert "| mouth opening, mm | 2.000 | 2.000 | 2.000 |" in text and "| beat alignment of the head | - | - | - |" in text
     assert "It holds 5 of the 6 bars on real speech and noise, odd sounds, languages never trained on, styles and what " in text
     assert "Sun et al. 2024" in text and "Most identities" not in text
+
+
+@pytest.mark.parametrize("name", ["diffusiontalker", "diffposetalk", "3diface"])
+def test_cards_of_student_and_teacher_name_each_other(corpus, tmp_path, name):
+    ours, teacher = report(name, 0.09), report(f"{name}-teacher", 0.1) | {"steps": 500, "steps_walked": 32}
+    ours["beside_teacher"] = {"model": f"{name}-teacher", "bars": [Bar("lip error", 0.9, "<=", 1.1).entry()]}
+    texts = {}
+    for one in (ours, teacher):
+        folder = tmp_path / one["model"]
+        shutil.copytree(CHECKPOINTS / "diffusiontalker", folder)
+        config = json.loads((folder / "config.json").read_text())
+        more = {"model_type": name, "steps": one["steps"], "window_frames": 100, "face_vertices": 5000}
+        (folder / "config.json").write_text(json.dumps(config | more))
+        write_card(one, folder, corpus, [ours, teacher])
+        texts[one["model"]] = (folder / "MODEL_CARD.md").read_text()
+    assert f"from `{name}-teacher`" in texts[name] and f"that `{name}` was distilled from" in texts[f"{name}-teacher"]
+    assert "and what its teacher reaches" in texts[name] and "It holds 5 of the 6 bars" in texts[name]
+    assert "what its teacher reaches" not in texts[f"{name}-teacher"]
+    assert "sampled in 32 of 500 steps by ddim;" in texts[f"{name}-teacher"] and "sampled in 8 steps by ddim;" in texts[name]
+    assert f"| {name}-teacher | 32 of 500 | ddim | 0.1000 |" in texts[name]
+    assert all(text.splitlines()[2].count("{") == 0 for text in texts.values())
 
 
 def test_a_card_needs_all_measures(corpus, capsys):

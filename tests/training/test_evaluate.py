@@ -4,13 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from talker.audio import load_speech
+from talker.checkpoints import save_checkpoint
+from talker.errors import TalkerError
 from talker.motion import Motion
 from talker.pipeline import Talker
+from talker.schedules import cosine_schedule
+from training import evaluate as evaluation
 from training.__main__ import main
 from training.beat import CORPUS_FILE, write_motion, write_wav
-from training.evaluate import _finite, set_against
+from training.evaluate import _finite, set_against, set_beside_teacher, walking
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,7 @@ def measured(corpus, out, *words):
 
 def test_the_models_own_motion_has_errors_of_the_other_takes_alone(corpus, tmp_path):
     report = measured(corpus, tmp_path / "report.json", "--only", "errors")
+    assert (report["steps"], report["steps_walked"], report["sampler"]) == (8, 8, "ddim")
     assert report["held_out_utterances"]["takes"] == 4 and "lip_noise" not in report
     assert 0 < report["held_out_utterances"]["LBE"] < 0.1 < report["held_out_utterances"]["MBE"]
 
@@ -77,3 +83,80 @@ def test_less_lip_noise_is_measured_without_a_new_checkpoint(corpus, tmp_path):
         assert report["lip_noise"] == float(scale)
         lbe.append(report["held_out_utterances"]["LBE"])
     assert not np.isclose(*lbe, rtol=0.01)
+
+
+@pytest.fixture
+def long_teacher(tmp_path):
+    """The shipped student's checkpoint with 500 ancestral steps instead of its own."""
+    teacher = Talker.from_pretrained("diffusiontalker").denoiser
+    config = teacher.config.to_dict() | {"alpha_bars": cosine_schedule(500).alpha_bars.tolist(), "sampler": "ancestral"}
+    torch.manual_seed(0)
+    model = type(teacher)(type(teacher.config).from_dict(config))
+    return save_checkpoint(tmp_path / "long-teacher", model, config | {"encoder": "speech-encoder", "steps": 500})
+
+
+def test_of_500_steps_a_model_walks_32_by_ddim_unless_told_otherwise(long_teacher, example_clip):
+    def walk(*arguments):
+        talker = walking(str(long_teacher), *arguments)
+        return talker.own_steps, talker.denoiser.config.sampler
+
+    assert walk() == (32, "ddim")
+    assert walk({"sampler": "dpm-solver++"}) == (32, "dpm-solver++")
+    assert walk(None, 20) == (20, "ancestral") and walk(None, 900) == (None, "ancestral")
+    assert walking("diffusiontalker", steps=20).own_steps is None  # it has 8
+    with pytest.raises(TalkerError, match="not 0"):
+        walking("diffusiontalker", steps=0)
+    talker, speech = walking(str(long_teacher), steps=2), load_speech(example_clip)
+    takes = talker.speak(speech, takes=1)
+    assert takes.steps == 2 and talker.speak(speech, takes=1, steps=1).steps == 1
+    asked = Talker.from_pretrained(long_teacher).speak(speech, takes=1, steps=2)
+    np.testing.assert_array_equal(takes.coefficients, asked.coefficients)
+
+
+def test_fewer_steps_are_named_in_report_and_heading(corpus, tmp_path, capsys):
+    report = measured(corpus, tmp_path / "report.json", "--only", "errors", "--steps", "2", "--takes", "1")
+    assert (report["steps"], report["steps_walked"]) == (8, 2)
+    assert "diffusiontalker, 2 of 8 steps by ddim. synthetic corpus" in capsys.readouterr().out
+
+
+def test_a_students_lip_error_is_at_most_a_tenth_above_its_teachers():
+    def report(name, lbe):
+        return {"model": name, "held_out_utterances": {"LBE": lbe}}
+
+    student, teacher, other = report("3diface", 0.109), report("3diface-teacher", 0.1), report("diffposetalk", 0.2)
+    for one in (student, teacher, other):
+        set_beside_teacher(one, [student, teacher, other])
+    (bar,) = student["beside_teacher"]["bars"]
+    assert student["beside_teacher"]["model"] == "3diface-teacher" and bar["value"] == pytest.approx(1.09) and bar["holds"]
+    assert "beside_teacher" not in teacher and "beside_teacher" not in other
+    student["held_out_utterances"]["LBE"] = 0.111
+    set_beside_teacher(student, [teacher])
+    assert not student["beside_teacher"]["bars"][0]["holds"]
+
+
+def test_all_reports_and_cards_are_written_after_the_last_model(tmp_path, monkeypatch, capsys):
+    """What is measured is made up here; students stand beside teachers that were measured after them."""
+    for name in ("toy", "toy-teacher"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text('{"model_type": "diffusiontalker"}')
+    errors = {"toy": 0.12, "toy-teacher": 0.1}
+    carded = []
+
+    def evaluate(model, *arguments):
+        name = model.rsplit("/", 1)[-1]
+        walk = {"steps": 8, "steps_walked": 8, "sampler": "ddim"}
+        return {"model": name, "kind": "toy", **walk, "data": "toy", "held_out_utterances": {"LBE": errors[name]}}
+
+    def write_card(report, folder, corpus, run):
+        assert (tmp_path / "all.json").exists()  # a card that cannot be written takes no measures with it
+        carded.append((folder.name, "beside_teacher" in report, len(run)))
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation.cards, "write_card", write_card)
+    folders = [str(tmp_path / name) for name in errors]
+    assert main(["evaluate", *folders, "--card", "--out", str(tmp_path / "all.json")]) == 0
+    assert carded == [("toy", True, 2), ("toy-teacher", False, 2)]
+    assert json.loads((tmp_path / "all.json").read_text())[0]["beside_teacher"]["bars"][0]["value"] == pytest.approx(1.2)
+    printed = capsys.readouterr().out
+    assert "bars of toy beside toy-teacher" in printed
+    assert "lip error of the student / its teacher's  1.200  <= 1.100  FAILS" in printed
