@@ -1,6 +1,6 @@
 """The shipped checkpoints, the papers' tables and their figures, one command each: python -m training reproduce TARGET.
 
-    python -m training reproduce checkpoints --speech LIBRISPEECH   # from speech to the student that ships
+    python -m training reproduce checkpoints --speech LIBRISPEECH   # from speech to all that ships
     python -m training reproduce table-1                            # one table, on the synthetic corpus
     python -m training reproduce table-1 --data BEAT --full         # the same on BEAT with the paper's budget
 """
