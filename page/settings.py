@@ -70,10 +70,11 @@ class Settings(NamedTuple):
         scales = {"audio": self.audio_guidance, "style": self.style_guidance}
         if talker.denoiser.guidances:
             options["guidance"] = {name: scales[name] for name in talker.denoiser.guidances}
-        return talker.speak(
+        made = talker.speak(
             speech, takes, int(seed or 0), identity, int(self.steps), head=self.head, sampler=self.sampler,
             callback=callback, **options,
         )  # fmt: skip
+        return made.in_style_of(self.example) if self.example and "style" in options else made
 
 
 def _names(talker: Talker, first: str, value: str = AUTO) -> list[tuple[str, str]]:

@@ -109,6 +109,7 @@ def report(takes: Takes, rig: RigReport, seconds: dict[str, float]) -> dict:
     return {
         "model": takes.model,
         "steps": takes.steps,
+        **dataclasses.asdict(takes.choices),
         "device": takes.device,
         "fps": takes.fps,
         "frames": takes.coefficients.shape[1],

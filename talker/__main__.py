@@ -41,6 +41,8 @@ def speak(args: argparse.Namespace) -> None:
             speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps, guidance=guidance,
             callback=show, style=style, head=not args.no_head, edit=edit, sampler=args.sampler,
         )  # fmt: skip
+        if style is not None and not isinstance(style, str):
+            takes = takes.in_style_of(args.style)
         outputs = write_outputs(
             takes, speech, args.out, rig, video=not args.no_video, callback=show, rig_report=rig_report, pictures=pictures
         )

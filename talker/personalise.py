@@ -247,6 +247,7 @@ def load_delta(talker: Talker, delta: Delta | str | Path) -> Talker:
             )
     personal = copy.copy(talker)
     personal.name = f"{talker.name}, personalised for {delta.name}"
+    personal.person = delta.name
     personal.denoiser = copy.deepcopy(talker.denoiser)
     parameters = dict(personal.denoiser.named_parameters())
     with torch.no_grad():

@@ -23,13 +23,16 @@ from talker.models.motion_model import MotionModel
 from talker.motion import ARKIT_NAMES, Motion, check_lengths
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.style import StyleEncoder
-from talker.takes import Takes
+from talker.takes import Choices, Takes
 
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """Where the embedded checkpoints lie."""
 
 STYLE_ENCODER = "style-encoder"
 """Name of the embedded style encoder."""
+
+EXAMPLE = "an example of motion"
+"""What a style is called that was told from motion without a name."""
 
 MAX_TAKES = 16
 """Most takes of one utterance: all of them are one batch."""
@@ -66,11 +69,13 @@ class Talker:
     seconds_to_load : what loading took
     own_style       : the speaking style (128,) of the person it was personalised for (talker.personalise), taken where no
                       other is asked for
+    person          : name of that person; None for a model that was not personalised
     own_steps       : denoising steps taken where no number is asked for; None for all of them
     """
 
     own_style: torch.Tensor | None = None
     own_steps: int | None = None
+    person: str | None = None
 
     def __init__(self, denoiser: MotionModel, encoder: SpeechEncoder, name: str, device: torch.device):
         self.denoiser = denoiser
@@ -183,6 +188,7 @@ class Talker:
         if not 1 <= takes <= MAX_TAKES:
             raise TalkerError(f"Between 1 and {MAX_TAKES} takes can be sampled at once, not {takes}.")
         scales = guidance_scales(self.denoiser.default_guidance if guidance is None else guidance, self.denoiser.guidances, self.name)
+        followed = {part: scales.get(part, 1.0) for part in self.denoiser.guidances}
         vector = self.own_style
         if style is not None:
             vector = self.style_encoder.style(style) if isinstance(style, str) else self.style_encoder.encode(style)
@@ -240,8 +246,18 @@ class Talker:
             steps=steps or self.max_steps,
             device=self.device.type,
             seconds=seconds,
+            choices=Choices(
+                sampler or self.denoiser.config.sampler, followed, self._style_name(style), self.person,
+                bool(rotation.any()), edit is not None,
+            ),
             **vertices,
         )
+
+    def _style_name(self, style: str | Motion | None) -> str | None:
+        """What people call the style that takes are in."""
+        if style is None:
+            return None if self.own_style is None else self.person
+        return style if isinstance(style, str) else EXAMPLE
 
     def sample(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -21,6 +23,26 @@ round, which would take hundreds of components to keep."""
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What else chose the takes, for people to read.
+
+    sampler      : a name of talker.samplers.SAMPLERS
+    guidance     : scale of every part that the model can be guided by
+    style        : of a speaking style by its name, of an example the file's, of a personalised model the person's; None for none
+    delta        : name of the person that the model was personalised for; None for nobody
+    head         : whether the head moves
+    motion_given : whether keyframes, locks or ends of a motion were given, and the rest made around them
+    """
+
+    sampler: str | None = None
+    guidance: dict[str, float] = field(default_factory=dict)
+    style: str | None = None
+    delta: str | None = None
+    head: bool = True
+    motion_given: bool = False
+
+
+@dataclass(frozen=True)
 class Takes:
     """S takes of one utterance and what they were made with.
 
@@ -31,6 +53,7 @@ class Takes:
     identity     : the identity that speaks, with all similarities
     model, steps, device : the checkpoint's name, sampling steps, torch device
     seconds      : stage -> seconds it took; not part of the file, which depends on the inputs only
+    choices      : what else was chosen; not part of the file either
     vertices     : (S, T, V, 3) displacements in metres from the resting face, of a model that makes vertices; the
                    coefficients are fitted to them. None of other models. The file holds their principal components
     vertex_index : (V,) which vertices of the rig; rig : fingerprint of that rig
@@ -45,6 +68,7 @@ class Takes:
     steps: int
     device: str = "cpu"
     seconds: dict[str, float] = field(default_factory=dict)
+    choices: Choices = Choices()
     vertices: np.ndarray | None = None
     vertex_index: np.ndarray | None = None
     rig: str = ""
@@ -62,6 +86,10 @@ class Takes:
             "upper_face": float(spread[:, UPPER_FACE_REGION].mean()),
             "lips": float(spread[:, LIP_REGION].mean()),
         }
+
+    def in_style_of(self, file: str | Path) -> Self:
+        """The same takes, told to be in the style of an example that was read from a file."""
+        return dataclasses.replace(self, choices=dataclasses.replace(self.choices, style=Path(file).name))
 
     def save(self, path: str | Path) -> Path:
         """Write an npz without pickles, whole or not at all: the arrays, fps, names, seed, and the
@@ -104,7 +132,7 @@ class Takes:
 
 
 def load_takes(path: str | Path) -> Takes:
-    """Read what Takes.save wrote; `seconds` is empty. Columns are put in order by their names.
+    """Read what Takes.save wrote; `seconds` and `choices` are empty. Columns are put in order by their names.
 
     Raises TalkerError when the file is missing, broken, or its arrays do not fit together.
     """

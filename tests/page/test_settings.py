@@ -56,12 +56,14 @@ def test_a_style_by_name_or_by_example_and_its_guidance_reach_the_model(models, 
     example = speak(models, speech).motions[0]
     path = str(write_live_link_csv(example, tmp_path / "someone.csv"))
     posing = {"model": "tiny-diffposetalk"}
-    plain, calm, lively, shown, strong = (
-        speak(models, speech, **posing, **changes).coefficients
+    takes = [
+        speak(models, speech, **posing, **changes)
         for changes in ({}, {"style": "calm"}, {"style": "lively"}, {"style": "calm", "example": path},
                         {"style": "calm", "style_guidance": 3.0})
-    )  # fmt: skip
-    made = [plain, calm, lively, shown, strong]
+    ]  # fmt: skip
+    assert [one.choices.style for one in takes] == [None, "calm", "lively", "someone.csv", "calm"]
+    assert takes[-1].choices.guidance["style"] == 3.0
+    made = [one.coefficients for one in takes]
     assert all(not np.array_equal(one, other) for i, one in enumerate(made) for other in made[:i])
     short = dataclasses.replace(example, coefficients=example.coefficients[:20], head=example.head[:20])
     path = str(write_live_link_csv(short, tmp_path / "short.csv"))

@@ -1,5 +1,6 @@
 """Export: a folder with everything of one run, and of one run only."""
 
+import dataclasses
 import json
 
 import av
@@ -11,7 +12,7 @@ from render.export import write_outputs
 from talker.errors import TalkerError
 from talker.formats import read_beat_json, read_live_link_csv
 from talker.motion import ARKIT_NAMES
-from talker.takes import load_takes
+from talker.takes import Choices, load_takes
 
 NAMES = sorted(
     ["takes.npz", "comparison.glb", "comparison.mp4", "chart.png", "report.json"]
@@ -45,13 +46,20 @@ def test_everything_of_the_command_line_is_written(ball_rig, takes, speech, tmp_
 
 
 def test_the_report_has_the_agreed_fields(ball_rig, takes, speech, tmp_path):
-    outputs = write_outputs(takes, speech, tmp_path, ball_rig, video=False)
+    chosen = dataclasses.replace(takes, choices=Choices("ddim", {"audio": 1.15, "style": 3.0})).in_style_of("faces/anna.csv")
+    outputs = write_outputs(chosen, speech, tmp_path, ball_rig, video=False)
     assert outputs.comparison_mp4 is None
     report = json.loads(outputs.report_json.read_text())
     seconds = report.pop("seconds")
     assert report == {
         "model": "diffusiontalker",
         "steps": 8,
+        "sampler": "ddim",
+        "guidance": {"audio": 1.15, "style": 3.0},
+        "style": "anna.csv",
+        "delta": None,
+        "head": True,
+        "motion_given": False,
         "device": "cpu",
         "fps": 30.0,
         "frames": 12,

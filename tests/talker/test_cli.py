@@ -67,7 +67,10 @@ def test_report_has_the_documented_keys(spoken):
     takes = load_takes(spoken / "takes.npz")
     assert set(report) == {
         "model", "steps", "device", "fps", "frames", "takes", "seed", "identity", "diversity", "rig", "seconds",
+        "sampler", "guidance", "style", "delta", "head", "motion_given",
     }  # fmt: skip
+    assert (report["sampler"], report["guidance"], report["style"], report["delta"]) == ("ddim", {}, None, None)
+    assert report["head"] and not report["motion_given"]
     assert (report["model"], report["takes"], report["seed"]) == ("diffusiontalker", 2, 5)
     assert report["frames"] == takes.coefficients.shape[1] and report["fps"] == 30
     assert set(report["identity"]) == {"name", "similarity", "ranking"}
@@ -108,6 +111,8 @@ def test_a_take_is_edited_and_the_head_stays_still(spoken, example_clip, tmp_pat
     np.testing.assert_array_equal(after[kept], before[kept])
     assert after[60, ARKIT_NAMES.index("mouthPucker")] == 0.5
     assert not np.array_equal(after, before) and not load_takes(tmp_path / "takes.npz").head.any()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["motion_given"] and not report["head"]
 
 
 def test_models_lists_the_embedded_checkpoints(capsys):

@@ -100,6 +100,8 @@ def test_a_person_without_an_identity_has_a_style(encoder, recording, tmp_path):
     assert torch.allclose(delta.tensors["style"], talker.style_encoder.encode(motion), atol=1e-6)
     personal = load_delta(talker, delta.save(tmp_path / "zoe.safetensors"))
     own, shown, other = (personal.speak(speech, takes=1, style=style).coefficients for style in (None, motion, "calm"))
+    told = personal.speak(speech, takes=1).choices
+    assert told.style == told.delta == "zoe" and talker.person is None
     assert np.allclose(own, shown, atol=1e-5) and not np.allclose(own, other, atol=1e-3)
 
 
@@ -169,5 +171,6 @@ def test_the_command_line_personalises_and_speaks(encoder, recording, tmp_path, 
     out = tmp_path / "out"
     assert main(["speak", str(tmp_path / "first.wav"), "--out", str(out), "--takes", "1", "--steps", "2", "--no-video", "--quiet",
                  "--delta", str(tmp_path / "zoe.safetensors")]) == 0  # fmt: skip
-    assert json.loads((out / "report.json").read_text())["identity"]["name"] == "zoe"
+    report = json.loads((out / "report.json").read_text())
+    assert report["identity"]["name"] == report["delta"] == "zoe" and report["style"] is None
     assert main(["personalise", "zoe", *given[:2], "--motion", str(tmp_path / "no.csv"), "--out", "x"]) == 2

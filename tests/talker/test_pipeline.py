@@ -10,6 +10,7 @@ import torch
 from talker import Talker
 from talker.audio import SAMPLE_RATE, load_speech, speech_from_array
 from talker.checkpoints import save_checkpoint
+from talker.editing import plan_edit
 from talker.errors import TalkerError
 from talker.identity import NO_MATCH
 from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
@@ -19,7 +20,7 @@ from talker.models.regression import Regression
 from talker.pipeline import available_models
 from talker.schedules import cosine_schedule, linear_schedule
 from talker.style import StyleConfig, StyleEncoder
-from talker.takes import load_takes
+from talker.takes import Choices, load_takes
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,17 @@ def test_styles_by_name_and_by_example(stylish, talker, speech):
     # The scale of a style weighs it: at 0 it is as if there were none.
     ignored = stylish.speak(speech, takes=1, steps=3, style="calm", guidance={"audio": 1.15, "style": 0}).coefficients
     assert np.array_equal(ignored, said[None])
+
+
+def test_takes_tell_what_chose_them(stylish, talker, speech):
+    said = talker.speak(speech, takes=1, steps=2)
+    assert said.choices == Choices("ddim", {}, None, None, True, False)
+    styled = stylish.speak(speech, takes=1, steps=3, style="calm", guidance={"style": 2.0}, sampler="dpm-solver++", head=False)
+    assert styled.choices == Choices("dpm-solver++", {"audio": 1.0, "style": 2.0}, "calm", None, False, False)
+    shown = stylish.speak(speech, takes=1, steps=3, style=said.motions[0], edit=plan_edit(said.motions[0], keep=(0.2, 0)))
+    defaults = dict(stylish.denoiser.default_guidance)
+    assert shown.choices == Choices("ancestral", defaults, "an example of motion", None, True, True)
+    assert shown.in_style_of("faces/anna.csv").choices.style == "anna.csv"
 
 
 def test_unconditional_takes_do_not_hear_the_speech(stylish, speech):
