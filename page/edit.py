@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -30,7 +31,7 @@ from render.views import Pictures
 from talker.audio import MAX_SECONDS
 from talker.editing import Keyframe, Lock, plan_edit
 from talker.errors import TalkerError
-from talker.motion import ARKIT_NAMES, FPS
+from talker.motion import ARKIT_NAMES
 
 PREVIEW = (480, 480)
 """Pixels of the picture of a pose."""
@@ -50,7 +51,7 @@ def picture(scene: Scene, held: Held, active: list[str], time: float, sliders: l
     frame = frame_at(scene, time)
     values = pose(scene, held, active, frame)
     coefficients, head = np.split(posed(values, moved(values, sliders)), [len(ARKIT_NAMES)])
-    with Renderer(_preview_rig(face), 1, *PREVIEW, captions=[f"{frame / FPS:.2f} s"]) as renderer:
+    with Renderer(_preview_rig(face), 1, *PREVIEW, captions=[f"{frame / scene.motion.fps:.2f} s"]) as renderer:
         return renderer.frame(coefficients[None], head[None])
 
 
@@ -59,8 +60,9 @@ def open_scene(scenes: dict[str, Scene], name: str | None) -> tuple[gr.Column, g
     if not name:
         return gr.Column(visible=False), gr.Slider(), gr.Number(), gr.Number()
     motion = scenes[name].motion
-    last = (len(motion.coefficients) - 1) / FPS
-    return gr.Column(visible=True), gr.Slider(maximum=last, value=0), gr.Number(0), gr.Number(round(motion.seconds, 2))
+    last = (len(motion.coefficients) - 1) / motion.fps
+    end = math.floor(100 * motion.seconds) / 100  # rounded up it would lie outside
+    return gr.Column(visible=True), gr.Slider(maximum=last, value=0), gr.Number(0), gr.Number(end)
 
 
 def draw(scenes: dict[str, Scene], name: str | None, held: Held, active: list[str], first: float, last: float) -> str:
@@ -97,9 +99,11 @@ def regenerate_with(models: Models) -> Callable[..., Iterator[tuple]]:
             marks = [held[words] for words in active]
             keyframes = [mark for mark in marks if isinstance(mark, Keyframe)]
             locks = [mark for mark in marks if isinstance(mark, Lock)]
-            edit = plan_edit(before, keyframes, locks, (first / 100, last / 100))
+            chosen = Settings(*settings)
+            fps = chosen.talker(models).denoiser.config.fps
+            edit = plan_edit(before, keyframes, locks, (first / 100, last / 100), fps)
             rig, rig_report = find_rig(face or look)
-            made = Settings(*settings).speak(models, speech, 1, seed, show, edit=edit)
+            made = chosen.speak(models, speech, 1, seed, show, edit=edit)
             after = made.motions[0]
             title, scenes = with_edit(scenes, after, speech)
             with tempfile.TemporaryDirectory(prefix="talker-") as folder:
@@ -226,7 +230,8 @@ def edit_tab(models: Models, spoken: Spoken) -> None:
             return picture(scenes[name], held, active, time, list(sliders), face or look)
 
     def clicked(scenes: dict[str, Scene], name: str, where: gr.EventData) -> float:
-        return round(where.share * (len(scenes[name].motion.coefficients) - 1) / FPS, 2)
+        motion = scenes[name].motion
+        return round(where.share * (len(motion.coefficients) - 1) / motion.fps, 2)
 
     pose = {"fn": show_pose, "inputs": [*at_time, *face], "outputs": [line, preview, *sliders], **quiet}
     for opening in (

@@ -10,7 +10,7 @@ import numpy as np
 from page.scenes import Scene
 from talker.editing import CHANNELS, Keyframe, Lock
 from talker.errors import TalkerError
-from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, Motion
+from talker.motion import ARKIT_NAMES, HEAD_NAMES, Motion, resample
 
 
 def _sided(stem: str) -> tuple[str, str]:
@@ -69,14 +69,14 @@ def channels(motion: Motion) -> np.ndarray:
 
 def frame_at(scene: Scene, time: float) -> int:
     """The frame that is shown at a time in seconds."""
-    return int(np.clip(round(time * FPS), 0, len(scene.motion.coefficients) - 1))
+    return int(np.clip(round(time * scene.motion.fps), 0, len(scene.motion.coefficients) - 1))
 
 
-def keyframe_at(held: Held, active: Sequence[str], frame: int) -> tuple[str, Keyframe] | None:
+def keyframe_at(scene: Scene, held: Held, active: Sequence[str], frame: int) -> tuple[str, Keyframe] | None:
     """The keyframe that is set at a frame, with its words."""
     for words in active:
         mark = held[words]
-        if isinstance(mark, Keyframe) and round(mark.time * FPS) == frame:
+        if isinstance(mark, Keyframe) and round(mark.time * scene.motion.fps) == frame:
             return words, mark
     return None
 
@@ -84,7 +84,7 @@ def keyframe_at(held: Held, active: Sequence[str], frame: int) -> tuple[str, Key
 def pose(scene: Scene, held: Held, active: Sequence[str], frame: int) -> np.ndarray:
     """Values (55,) of CHANNELS at a frame: the motion's, with those of a keyframe that is set there."""
     values = channels(scene.motion)[frame]
-    if found := keyframe_at(held, active, frame):
+    if found := keyframe_at(scene, held, active, frame):
         values = posed(values, found[1].coefficients)
     return values
 
@@ -118,12 +118,12 @@ def set_keyframe(
     """What is set, with a keyframe of the sliders that were moved; of all of them, as they stand, when none was. It
     joins the keyframe that is there."""
     frame = frame_at(scene, time)
-    found = keyframe_at(held, active, frame)
+    found = keyframe_at(scene, held, active, frame)
     values = channels(scene.motion)[frame]
     changes = moved(values, sliders)
     if not changes and not found:
         changes = {name: float(values[CHANNELS.index(name)]) for names in SHAPES.values() for name in names}
-    keyframe = Keyframe(frame / FPS, (dict(found[1].coefficients) if found else {}) | changes)
+    keyframe = Keyframe(frame / scene.motion.fps, (dict(found[1].coefficients) if found else {}) | changes)
     words = keyframe_words(keyframe)
     kept = [name for name in active if name != words and not (found and name == found[0])]
     return {**held, words: keyframe}, [*kept, words]
@@ -152,7 +152,9 @@ def set_lock(
 
 
 def shapes_to_compare(before: Motion, after: Motion, keyframes: Sequence[Keyframe]) -> dict[str, tuple[str, ...]]:
-    """The shapes that keyframes set, and of the others those that changed most until there are CHANGED."""
+    """The shapes that keyframes set, and of the others those that changed most until there are CHANGED; the motion after
+    may have another frame rate."""
+    after = resample(after, before.fps, len(before.coefficients))
     keyed = {name for keyframe in keyframes for name in keyframe.coefficients}
     apart = dict(zip(CHANNELS, np.abs(channels(after) - channels(before)).mean(axis=0), strict=True))
     # A head's turn is small in radians beside what coefficients do: a face turns 30° where a jaw opens by 1.

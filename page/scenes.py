@@ -18,7 +18,7 @@ MOTION_FILES = [".csv", ".json", ".npz"]
 
 @dataclass(frozen=True)
 class Scene:
-    """A motion at the models' frame rate, as long as its speech, and the speech."""
+    """A motion, at the frame rate of the model that made it or at FPS, as long as its speech, and the speech."""
 
     motion: Motion
     speech: Speech

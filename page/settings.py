@@ -56,11 +56,15 @@ class Settings(NamedTuple):
     added: Any
     personal: Any
 
+    def talker(self, models: Models) -> Talker:
+        """The model that is chosen, with what the visitor added. Raises TalkerError."""
+        return models.talker(self.model, self.added, self.personal)
+
     def speak(
         self, models: Models, speech: Speech, takes: int, seed: int, callback: Callable[[str, float], None], **options
     ) -> Takes:
         """Sample takes with these settings; options as Talker.speak has them. Raises TalkerError."""
-        talker = models.talker(self.model, self.added, self.personal)
+        talker = self.talker(models)
         identity = self.identity
         # The share comes in percent, and alone when the partner is the same.
         if self.partner and self.partner != identity:

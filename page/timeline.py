@@ -12,7 +12,6 @@ from page.scenes import Scene
 from render.charts import curves, envelope
 from talker.audio import SAMPLE_RATE
 from talker.editing import Keyframe, Lock
-from talker.motion import FPS
 
 COLUMNS = 500
 """Points of a curve, about as many as a phone has pixels across, twice."""
@@ -48,7 +47,7 @@ def timeline(scene: Scene, held: Held, keep: tuple[float, float]) -> str:
         at = np.linspace(0, len(values) - 1, min(len(values), COLUMNS)).round().astype(int)
         top = max(0.5, float(values.max()))
         rows.append(_row(label, "curve", zip((at + 0.5) / len(values), 1 - values[at] / top)))
-    marks = "".join(_mark(words, mark, seconds) for words, mark in held.items())
+    marks = "".join(_mark(words, mark, seconds, motion.fps) for words, mark in held.items())
     step = next((step for step in TICKS if seconds / step <= 10), TICKS[-1])
     ticks = "".join(
         f'<i style="left:{100 * tick * step / seconds:.2f}%">{tick * step:g}</i>'
@@ -70,10 +69,10 @@ def _row(label: str, kind: str, points: Iterable[tuple[float, float]]) -> str:
     )
 
 
-def _mark(words: str, mark: Keyframe | Lock, seconds: float) -> str:
+def _mark(words: str, mark: Keyframe | Lock, seconds: float, fps: float) -> str:
     words = html.escape(words)
     if isinstance(mark, Keyframe):
-        return f'<b class="keyframe" style="left:{100 * (mark.time + 0.5 / FPS) / seconds:.2f}%" title="{words}"></b>'
+        return f'<b class="keyframe" style="left:{100 * (mark.time + 0.5 / fps) / seconds:.2f}%" title="{words}"></b>'
     begin, end = (min(1.0, max(0.0, time / seconds)) for time in (mark.start, mark.end))
     return (
         f'<b class="lock" style="left:{100 * begin:.2f}%;width:{100 * max(0.0, end - begin):.2f}%" title="{words}">'

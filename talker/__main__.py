@@ -33,9 +33,9 @@ def speak(args: argparse.Namespace) -> None:
     from talker.guidance import parse_guidance
 
     style = _style(args.style)
-    edit = _edit(args, speech.frames())
     guidance = parse_guidance(args.guidance) if args.guidance else None
     talker = _talker(args)
+    edit = _edit(args, speech.frames(talker.denoiser.config.fps), talker.denoiser.config.fps)
     with _progress(args.quiet) as show:
         takes = talker.speak(
             speech, takes=args.takes, seed=args.seed, identity=args.identity, steps=args.steps, guidance=guidance,
@@ -56,8 +56,8 @@ def _style(text: str | None):
     return read_motion(text) if text and Path(text).suffix.lower() in (".npz", ".csv", ".json") else text
 
 
-def _edit(args: argparse.Namespace, frames: int):
-    """The edit that the arguments describe, or None."""
+def _edit(args: argparse.Namespace, frames: int, fps: float):
+    """The edit that the arguments describe, of so many frames at a model's rate, or None."""
     from talker.edit_file import read_edit
     from talker.editing import plan_edit, still
     from talker.formats import read_motion
@@ -70,8 +70,8 @@ def _edit(args: argparse.Namespace, frames: int):
     keyframes, locks = read_edit(args.keyframes) if args.keyframes else ([], [])
     if not args.motion and (locks or any(keep)):
         raise TalkerError("There is no motion to keep; name the takes.npz, .csv or .json that is edited with --motion.")
-    motion = read_motion(args.motion, args.take) if args.motion else still(frames)
-    return plan_edit(motion, keyframes, locks, keep)
+    motion = read_motion(args.motion, args.take) if args.motion else still(frames, fps)
+    return plan_edit(motion, keyframes, locks, keep, fps)
 
 
 def identities(args: argparse.Namespace) -> None:

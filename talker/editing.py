@@ -50,7 +50,7 @@ EASES = np.array([SLOW_EASE if name.startswith("brow") or name in HEAD_NAMES els
 """The same for each of CHANNELS."""
 
 DAMPING = 0.6
-"""Share of its velocity that motion carried on keeps from one frame to the next."""
+"""Share of its velocity that motion carried on keeps from one frame to the next, of FPS a second."""
 
 SHAPES_RTOL = 1e-3
 """Combinations of shapes that move a face by less than this share of what the largest one does are not told apart."""
@@ -185,30 +185,33 @@ def plan_edit(
     keyframes: Iterable[Keyframe] = (),
     locks: Iterable[Lock] = (),
     keep: tuple[float, float] = (0.0, 0.0),
+    fps: float = FPS,
 ) -> MotionEdit:
-    """What of a motion is kept and what is set, checked, at the models' frame rate.
+    """What of a motion is kept and what is set, checked, at a model's frame rate.
 
     motion    : what is edited; of a still face (`still`) for keyframes alone
     keyframes : values that channels take at given times; between them the model moves
     locks     : regions that stay as they are in `motion`
     keep      : shares of the frames at the beginning and at the end that stay as they are, each in [0, 1]
+    fps       : frames a second of the model that makes the rest (config.fps of talker.models), to which motion is resampled
     Raises TalkerError for times outside the clip, unknown names, values out of range, keyframes that contradict
     each other or what is kept, and where nothing is left to regenerate.
     """
-    motion = resample(motion, FPS)
+    seconds = motion.seconds
+    motion = resample(motion, fps)
     values = np.concatenate([motion.coefficients, motion.head], axis=1).astype(np.float32)
     kept = np.zeros(values.shape, dtype=bool)
     for share, rows in zip(keep, _shares(keep, len(values))):
         if share:
             kept[rows] = True
     for lock in locks:
-        kept[_range(lock, motion), [[CHANNELS.index(name)] for name in _region(lock.region)]] = True
+        kept[_range(lock, motion, seconds), [[CHANNELS.index(name)] for name in _region(lock.region)]] = True
     if kept.all():
         raise TalkerError("Everything of the clip is kept, so that nothing is left to regenerate; lock or keep less of it.")
     values = np.where(kept, values, 0)
     fixed = kept.copy()
     for keyframe in sorted(keyframes, key=lambda one: one.time):
-        frame = _frame(keyframe.time, motion, "keyframe")
+        frame = _frame(keyframe.time, motion, seconds, "keyframe")
         for name, value in keyframe.coefficients.items():
             channel = CHANNELS.index(_known(name))
             _check_value(name, value)
@@ -217,18 +220,19 @@ def plan_edit(
                 other = f"is locked at {before:.3g}; unlock it there" if kept[frame, channel] else f"is also set to {before:.3g}; keep one"
                 raise TalkerError(f"A keyframe at {keyframe.time:.2f} s sets {name} to {value:.3g}, where it {other}, or choose another time.")
             values[frame, channel], fixed[frame, channel] = value, True
-    given, mask = _fade(values, fixed, EASES * FPS)
+    given, mask = _fade(values, fixed, EASES * fps, DAMPING ** (FPS / fps))
     given[:, : len(ARKIT_NAMES)] = given[:, : len(ARKIT_NAMES)].clip(0, 1)
-    return MotionEdit(given, mask)
+    return MotionEdit(given, mask, fps)
 
 
-def still(frames: int) -> Motion:
+def still(frames: int, fps: float = FPS) -> Motion:
     """A face at rest, for keyframes on nothing."""
-    return Motion(np.zeros((frames, len(ARKIT_NAMES)), np.float32), np.zeros((frames, len(HEAD_NAMES)), np.float32))
+    return Motion(np.zeros((frames, len(ARKIT_NAMES)), np.float32), np.zeros((frames, len(HEAD_NAMES)), np.float32), fps)
 
 
-def _fade(values: np.ndarray, fixed: np.ndarray, eases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(given, mask), both (T, C) float32, of values (T, C) that are fixed (T, C) in some frames; eases : (C,) frames.
+def _fade(values: np.ndarray, fixed: np.ndarray, eases: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
+    """(given, mask), both (T, C) float32, of values (T, C) that are fixed (T, C) in some frames; eases : (C,) frames;
+    damping : of a velocity, from one frame to the next.
 
     Between two fixed frames that are closer than the ease, motion fades from one to the other.
     """
@@ -245,7 +249,7 @@ def _fade(values: np.ndarray, fixed: np.ndarray, eases: np.ndarray) -> tuple[np.
             away = np.where(exists, np.abs(frames - place), np.inf)
             behind = (place + direction).clip(0, len(column) - 1)
             velocity = np.where(is_fixed[behind], column[place] - column[behind], 0)
-            carried.append(column[place] + velocity * DAMPING * (1 - DAMPING**away) / (1 - DAMPING))
+            carried.append(column[place] + velocity * damping * (1 - damping**away) / (1 - damping))
             distance.append(away)
         reach = np.minimum(eases[channel], distance[0] + distance[1])
         weight = [0.5 + 0.5 * np.cos(np.pi * np.minimum(away / reach, 1)) for away in distance]
@@ -265,16 +269,16 @@ def _shares(keep: tuple[float, float], frames: int) -> tuple[slice, slice]:
     return slice(0, first), slice(frames - last, frames)
 
 
-def _frame(time: float, motion: Motion, what: str) -> int:
-    """The frame at a time. TalkerError when it lies outside the clip."""
-    if not (math.isfinite(time) and 0 <= time <= motion.seconds):
-        raise TalkerError(f"A {what} at {time:g} s lies outside the clip, which lasts {motion.seconds:.2f} s; move it inside.")
+def _frame(time: float, motion: Motion, seconds: float, what: str) -> int:
+    """The frame at a time. TalkerError when it lies outside the clip, which lasted so many seconds before it was resampled."""
+    if not (math.isfinite(time) and 0 <= time <= seconds):
+        raise TalkerError(f"A {what} at {time:g} s lies outside the clip, which lasts {seconds:.2f} s; move it inside.")
     return min(round(time * motion.fps), len(motion.coefficients) - 1)
 
 
-def _range(lock: Lock, motion: Motion) -> slice:
+def _range(lock: Lock, motion: Motion, seconds: float) -> slice:
     """The frames of a lock, at least one."""
-    start, end = (_frame(time, motion, "lock") for time in (lock.start, lock.end))
+    start, end = (_frame(time, motion, seconds, "lock") for time in (lock.start, lock.end))
     if lock.end < lock.start:
         raise TalkerError(f"A lock ends at {lock.end:g} s before it starts at {lock.start:g} s; exchange the two.")
     return slice(start, end + 1)

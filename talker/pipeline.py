@@ -201,7 +201,7 @@ class Talker:
             if edit.fps != self.denoiser.config.fps:
                 raise TalkerError(
                     f"The edit is planned at {edit.fps:g} frames a second and the model {self.name} makes "
-                    f"{self.denoiser.config.fps:g}; choose another model."
+                    f"{self.denoiser.config.fps:g}; plan it at the model's, or choose another model."
                 )
         if identity != AUTO:
             self.library.weights(identity)  # refuses what nobody is called before anything is computed

@@ -16,7 +16,7 @@ from talker.editing import CHANNELS, Keyframe, plan_edit
 from talker.errors import TalkerError
 from talker.formats import write_live_link_csv
 from talker.identity import NO_MATCH
-from talker.motion import ARKIT_INDEX, Motion
+from talker.motion import ARKIT_INDEX, Motion, resample
 from talker.takes import Takes
 
 LABELS = list(SHAPES)
@@ -84,6 +84,16 @@ def test_the_timeline_puts_everything_where_its_time_is(scene):
     assert re.findall(r'class="keyframe" style="left:([\d.]+)%', drawn) == [f"{100 * 59.5 / 60:.2f}"]
     assert re.findall(r'class="kept" style="left:0;width:([\d.]+)%', drawn) == ["10.00"]
     assert re.findall(r"<span>(\w+)</span>", drawn) == ["Speech", "Mouth", "Brows", "Blink"]
+
+
+def test_a_motion_of_25_frames_a_second_is_keyed_at_its_own_frames(scene):
+    slower = Scene(resample(scene.motion, 25.0), scene.speech)
+    sliders = slider_values(pose(slower, {}, [], 25))
+    sliders[LABELS.index("Smile")] = 0.9
+    held, active = set_keyframe(slower, {}, [], 1.01, sliders)
+    assert held[active[0]].time == 1.0 and slider_values(pose(slower, held, active, 25))[LABELS.index("Smile")] == 0.9
+    assert re.findall(r'class="keyframe" style="left:([\d.]+)%', timeline(slower, held, (0, 0))) == ["51.00"]
+    assert len(shapes_to_compare(scene.motion, slower.motion, [])) == 4
 
 
 def test_compared_are_the_keyed_shapes_and_those_that_changed_most(scene):

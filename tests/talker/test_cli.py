@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from talker.__main__ import main
 from talker.audio import SAMPLE_RATE, load_speech
 from talker.formats import read_motion
 from talker.motion import ARKIT_NAMES
-from talker.pipeline import CHECKPOINTS, available_models
+from talker.pipeline import CHECKPOINTS, Talker, available_models
 from talker.takes import load_takes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,16 @@ def test_a_picked_identity_speaks_and_the_ranking_stays(spoken, example_clip, tm
     assert main([*arguments, "--identity", other, "--steps", "2"]) == 0
     takes = load_takes(tmp_path / "takes.npz")
     assert takes.identity.name == other and takes.identity.ranking == matched.ranking and takes.steps == 2
+
+
+def test_keyframes_mean_seconds_of_a_model_of_25_frames_a_second(example_clip, tmp_path, monkeypatch):
+    slower = Talker.from_pretrained("diffusiontalker")
+    slower.denoiser.config = dataclasses.replace(slower.denoiser.config, fps=25.0)
+    monkeypatch.setattr(Talker, "from_pretrained", lambda *_, **__: slower)
+    arguments = ["speak", str(example_clip), "--takes", "1", "--no-video", "--quiet", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--keyframes", keyframe_file(tmp_path, 2.0, "mouthPucker")]) == 0
+    takes = load_takes(tmp_path / "out" / "takes.npz")
+    assert takes.fps == 25 and takes.coefficients[0, 50, ARKIT_NAMES.index("mouthPucker")] == 0.5
 
 
 def test_a_take_is_edited_and_the_head_stays_still(spoken, example_clip, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -83,6 +85,32 @@ def test_shares_regions_and_names(motion):
 def test_motion_at_another_rate_is_edited_at_the_models(motion):
     edit = plan_edit(Motion(motion.coefficients, motion.head, 60.0), [Keyframe(1.0, {"jawOpen": 0.5})])
     assert edit.fps == FPS and edit.given.shape == (45, 55) and edit.mask[30, JAW] == 1
+
+
+def test_an_edit_for_25_frames_a_second_means_the_same_seconds(motion):
+    """Keyframes and locks at their times, eases and carried motion as long and as fast in time."""
+    coefficients = motion.coefficients.copy()
+    coefficients[:, JAW] = np.linspace(0.0, 0.89, 90)  # rises by 0.3 a second
+    rising = Motion(coefficients, motion.head)
+    chosen = {"keyframes": [Keyframe(2.0, {"browInnerUp": 0.5})], "locks": [Lock("jawOpen", 0.4, 1.2)]}
+    edit, at_30 = plan_edit(rising, **chosen, fps=25.0), plan_edit(rising, **chosen)
+    assert edit.fps == 25 and edit.given.shape == (75, 55)
+    assert edit.mask[50, BROW] == 1 and edit.given[50, BROW] == 0.5
+    assert np.flatnonzero(edit.mask[:, JAW] == 1).tolist() == list(range(10, 31))
+    np.testing.assert_allclose(edit.given[10:31, JAW], 0.3 * np.arange(10, 31) / 25, atol=1e-3)
+    # 0.2 s later, five frames here and six there, the jaw has been carried on about as far.
+    ends = edit.given[34, JAW] - edit.given[30, JAW], at_30.given[41, JAW] - at_30.given[36, JAW]
+    assert ends[0] == pytest.approx(ends[1], abs=2e-3) and ends[0] > 0.01
+    np.testing.assert_allclose(edit.mask[50:61:5, BROW], at_30.mask[60:73:6, BROW], atol=1e-6)
+
+
+def test_times_up_to_the_end_of_the_clip_count_at_any_rate(motion):
+    """59 frames last 1.967 s, and the 49 of 25 a second 1.96."""
+    short = Motion(motion.coefficients[:59], motion.head[:59])
+    edit = plan_edit(short, [Keyframe(1.965, {"jawOpen": 0.5})], fps=25.0)
+    assert edit.mask.shape == (49, 55) and edit.mask[48, JAW] == 1
+    with pytest.raises(TalkerError, match="2 s lies outside the clip, which lasts 1.97 s"):
+        plan_edit(short, [Keyframe(2.0, {"jawOpen": 0.5})], fps=25.0)
 
 
 @pytest.mark.parametrize(
@@ -240,6 +268,17 @@ def test_long_speech_is_edited_across_its_windows(talker, speech):
     edit = plan_edit(still(long.frames()), [Keyframe(time, {"jawOpen": 0.5}) for time in (1.0, 6.0, 13.9)])
     takes = talker.speak(long, takes=1, edit=edit)
     assert takes.coefficients[0, [30, 180, 417], JAW].tolist() == [0.5, 0.5, 0.5]
+
+
+def test_a_model_of_25_frames_a_second_keeps_what_it_is_given(speech):
+    slower = Talker.from_pretrained("diffusiontalker")
+    slower.denoiser.config = dataclasses.replace(slower.denoiser.config, fps=25.0)
+    keyframes = [Keyframe(2.0, {"jawOpen": 0.7})]
+    edit = plan_edit(still(speech.frames(25.0), 25.0), keyframes, fps=25.0)
+    takes = slower.speak(speech, takes=1, edit=edit)
+    assert takes.fps == 25 and takes.coefficients[0, 50, JAW] == np.float32(0.7)
+    with pytest.raises(TalkerError, match="planned at 30 frames a second and the model diffusiontalker makes 25"):
+        slower.speak(speech, edit=plan_edit(still(speech.frames()), keyframes))
 
 
 def test_a_head_that_stays_still_and_another_sampler(talker, speech):
