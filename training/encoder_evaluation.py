@@ -173,7 +173,7 @@ def card(report: dict, folder: Path) -> str:
         voice_steps=config["voice_steps"],
         held=report["held_out_speakers"], minutes=f"{report['minutes']:.0f}", rows="\n".join(rows),
         head=" | ".join(t.replace("_", " ") for t in ARTICULATIONS), rule=" --- |" * (len(ARTICULATIONS) + 1),
-        terms="\n".join(terms), bars=bars,
+        terms="\n".join(terms), bars=bars, suppression=_SUPPRESSION if config.get("suppress_noise") else "",
     )  # fmt: skip
 
 
@@ -190,9 +190,14 @@ _KINDS = {
     "unlabelled": "of further LibriSpeech speakers known by their MFCCs alone, labelled by the encoder of the round before",
 }
 
+_SUPPRESSION = (
+    " Before it listens, steady noise is weakened by spectral subtraction in the mel bands (`suppress_noise` in config.json; "
+    "`talker.encoders.noise_gains`), which leaves clean recordings as they are; its training heard the noise itself."
+)
+
 _CARD = """# Talker's compact speech encoder
 
-{parameters} M parameters: 13 Kaldi MFCCs every 10 ms, dilated convolutions and one bidirectional GRU; 128 features every 20 ms (`last_hidden_state`), and beside them a small network that gives one 64-number vector for the voice. Loads with `transformers.AutoModel` once `talker.encoders` is imported, or with `talker.encoders.SpeechEncoder.from_pretrained`. `heads.safetensors` beside it holds the linear heads it was taught through: 39 English phones and silence, and six articulatory terms that all languages share (lip closure, lip to teeth, rounding, spread, openness, tongue tip; `training/ipa.py`).
+{parameters} M parameters: 13 Kaldi MFCCs every 10 ms, dilated convolutions and one bidirectional GRU; 128 features every 20 ms (`last_hidden_state`), and beside them a small network that gives one 64-number vector for the voice. Loads with `transformers.AutoModel` once `talker.encoders` is imported, or with `talker.encoders.SpeechEncoder.from_pretrained`. `heads.safetensors` beside it holds the linear heads it was taught through: 39 English phones and silence, and six articulatory terms that all languages share (lip closure, lip to teeth, rounding, spread, openness, tongue tip; `training/ipa.py`).{suppression}
 
 **Use.** Frozen input of Talker's denoisers: features for the motion, the voice vector to find an identity in the library. It is not a recogniser.
 
