@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,13 +15,14 @@ from tqdm import tqdm
 from render.rig import default_rig
 from talker.atomic import whole_file
 from talker.audio import Speech
+from talker.checkpoints import CONFIG_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
 from talker.models import DiffusionTalker
-from talker.pipeline import MAX_TAKES, Talker, checkpoint_folder
+from talker.pipeline import CHECKPOINTS, MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
 from training import cards, encoder_evaluation, metrics, odd_sounds, other_languages, real_speech, style_evaluation
 from training.bars import Bar, bar_table, table
-from training.beat import Utterance, read_corpus
+from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.comparison import compare
 from training.encoder_data import is_real
 
@@ -150,6 +152,25 @@ def evaluate(
     return report
 
 
+def measured(
+    folder: Path, corpus: Path, limit: int | None, only: str | None, sampling: dict, takes: int, steps: int | None,
+    keep: Path | None = None,
+) -> dict:
+    """evaluate of a checkpoint's folder, which with `keep`, a folder, is done once for the same weights, speech and options."""
+    if keep is None:
+        return evaluate(str(folder), corpus, limit, only, sampling, takes, steps)
+    digest = hashlib.blake2b(repr((limit, only, sorted(sampling.items()), takes, steps)).encode(), digest_size=8)
+    encoder = CHECKPOINTS / str(load_config(folder).get("encoder"))
+    for path in (folder / WEIGHTS_FILE, folder / CONFIG_FILE, encoder / WEIGHTS_FILE, encoder / CONFIG_FILE, corpus / CORPUS_FILE):
+        digest.update(path.read_bytes() if path.exists() else b"")
+    kept = keep / f"{folder.name}-{digest.hexdigest()}.json"
+    if not kept.exists():
+        report = evaluate(str(folder), corpus, limit, only, sampling, takes, steps)
+        with whole_file(kept) as temporary:
+            temporary.write_text(json.dumps(report) + "\n")  # NaN as Python reads it again
+    return json.loads(kept.read_text())
+
+
 def set_against(report: dict, others: Iterable[dict]) -> None:
     """Add to the report of another kind of model its bars against the first DiffusionTalker of the same command."""
     reference = next((one for one in others if one["kind"] == REFERENCE and "real_speech" in one), None)
@@ -230,6 +251,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep each model's measures here, and do not measure again what is there")
     parser.add_argument("--card", action="store_true", help="also write each checkpoint's MODEL_CARD.md, in which the models are compared")
     parser.add_argument(
         "--videos", type=Path, metavar="DIR",
@@ -256,7 +278,8 @@ def run(args: argparse.Namespace) -> None:
             if args.card:
                 encoder_evaluation.write_card(reports[-1], folder)
             continue
-        reports.append(evaluate(model, args.corpus, args.limit, args.only, sampling, args.takes, args.steps))
+        options = (args.limit, args.only, sampling, args.takes, args.steps)
+        reports.append(measured(folder, args.corpus, *options, args.keep))
         set_against(reports[-1], [report for report, _ in folders])
         folders.append((reports[-1], folder))
         print(as_text(reports[-1]), end="\n\n", flush=True)

@@ -160,3 +160,26 @@ def test_all_reports_and_cards_are_written_after_the_last_model(tmp_path, monkey
     printed = capsys.readouterr().out
     assert "bars of toy beside toy-teacher" in printed
     assert "lip error of the student / its teacher's  1.200  <= 1.100  FAILS" in printed
+
+
+def test_kept_measures_are_taken_again_only_of_other_weights_or_options(tmp_path, monkeypatch):
+    """What is measured is made up here: how often it was asked for."""
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "diffusiontalker"}')
+    (folder / "model.safetensors").write_bytes(b"some weights")
+    asked = []
+
+    def evaluate(model, *arguments):
+        asked.append(arguments)
+        return {"model": "toy", "asked": len(asked), "rounding": float("nan")}
+
+    def measured(takes: int = 4) -> dict:
+        return evaluation.measured(folder, tmp_path, None, "real", {"sampler": "ddim"}, takes, None, keep=tmp_path / "kept")
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    assert measured()["asked"] == measured()["asked"] == 1
+    assert np.isnan(measured()["rounding"])
+    assert measured(takes=2)["asked"] == 2
+    (folder / "model.safetensors").write_bytes(b"other weights")
+    assert measured()["asked"] == 3
