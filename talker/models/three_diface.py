@@ -16,6 +16,10 @@ one number for all coordinates, with which the sum of their variances is VARIANC
 would leave faces that are plain to see through almost all noise, as thousands of coordinates move together; the released
 code scales its noise to displacements by hand. One number for all keeps the losses what they are in metres.
 
+Guidance below 1 makes takes that differ, and lips that are late and half open with them: what two predictions agree on
+is their mean. `lip_guidance` lets what goes with lips and jaw follow the speech more closely than the rest of the face,
+each vertex as far as these shapes move it; without it, as published, one scale holds for all.
+
 Coefficients end at 1, vertices nowhere: a lid that is half closed on its way could be drawn on past the cheek. So, as
 image models clip to the range of pixels, sampling clips each predicted x0 to where the training motion went along
 its principal axes, and a little beyond, and the last one in every coordinate.
@@ -40,6 +44,7 @@ from talker.models.diffusiontalker import TIME_SCALE, StepEncoder
 from talker.models.motion_model import Condition, MotionConfig, MotionModel
 from talker.models.three_diface_backbones import BACKBONES
 from talker.motion import ARKIT_NAMES, HEAD_NAMES, LIP_REGION
+from talker.samplers import Denoiser
 from talker.schedules import linear_schedule
 
 VARIANCE = 64.0
@@ -64,6 +69,7 @@ class ThreeDiFaceConfig(MotionConfig):
     layers     : how often the frame rate is halved
     skip       : whether layers add to what they are given; see above
     backbone   : a name of three_diface_backbones.BACKBONES
+    lip_guidance : least scale of guidance for what goes with lips and jaw; unconditional takes stay so; 0: as elsewhere
     """
 
     model_type: ClassVar[str] = "3diface"
@@ -75,6 +81,7 @@ class ThreeDiFaceConfig(MotionConfig):
     layers: int = 1
     backbone: str = "convolution"
     skip: bool = False
+    lip_guidance: float = 0.0
     face: str = "default"
     face_fingerprint: str = ""
     face_vertices: int = 5023
@@ -156,11 +163,13 @@ class ThreeDiFace(MotionModel):
         is given. Noise that a sampler adds is that of as many numbers, and has the encoder's share of all coordinates'.
         """
         self.check_guidance(guidance)
+        scales = guidance or {}
         if edit is not None:
-            guided_vertices = guided(self, guidance or {})
+            guided_vertices, lips = self.guided_by_region(self, scales), self.lip_share()
 
             def vertices(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
-                made = guided_vertices(x, step, condition)
+                made, more = guided_vertices(x, step, condition)
+                made = made + lips * more
                 return edit.apply((made + self.excess(made @ self.axes.T) @ self.axes).clamp(*self.vertex_range))
 
             return sampler(
@@ -172,26 +181,46 @@ class ThreeDiFace(MotionModel):
         )
         spread = torch.linalg.cholesky(encoder @ encoder.T)
         whiten = torch.linalg.solve_triangular(spread, encoder, upper=False)
-        axes = self.axes.double()
-        products = (whiten @ decoder, whiten @ bias, axes @ decoder, axes @ bias, whiten @ axes.T, spread, whiten)
-        heard, offset, along, start_along, back, spread, whiten = (part.to(noise) for part in products)
+        axes, lips = self.axes.double(), self.lip_share().double()[:, None] * decoder
+        both = torch.cat([decoder, lips], dim=1)  # of what is made for all vertices, and what the lips get besides
+        products = (whiten @ both, whiten @ bias, axes @ both, axes @ bias, whiten @ axes.T, spread, whiten, both)
+        heard, offset, along, start_along, back, spread, whiten, both = (part.to(noise) for part in products)
 
         def hidden(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
             return self.hidden(x[..., :size] @ spread.T + self.motion_encoder.bias, step, condition)
 
-        guided_hidden = guided(hidden, guidance or {})
+        guided_hidden = self.guided_by_region(hidden, scales)
 
         def denoiser(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> torch.Tensor:
-            made = guided_hidden(x, step, condition)
+            made = torch.cat(guided_hidden(x, step, condition), dim=-1)
             excess = self.excess(made @ along.T + start_along)
             return torch.cat([made @ heard.T + offset + excess @ back.T, made, excess], dim=-1)
 
-        start = F.pad(noise @ whiten.T, (0, size + len(axes)))
+        start = F.pad(noise @ whiten.T, (0, 2 * size + len(axes)))
         clean = sampler(
             denoiser, tuple(start.shape), self.schedule, condition, steps, noise=start, callback=callback, **options
         )
-        made = self.motion_decoder(clean[..., size : 2 * size]) + clean[..., 2 * size :] @ self.axes
+        made = clean[..., size : 3 * size] @ both.T + self.motion_decoder.bias + clean[..., 3 * size :] @ self.axes
         return made.clamp(*self.vertex_range)
+
+    def guided_by_region(
+        self, denoiser: Denoiser, scales: Mapping[str, float]
+    ) -> Callable[[torch.Tensor, torch.Tensor, Condition], tuple[torch.Tensor, torch.Tensor]]:
+        """Wrap a denoiser: what it makes of (x, step, condition) guided by `scales`, and what lips and jaw get besides, so
+        that they follow the speech with config.lip_guidance if that is more."""
+        scale = scales.get("audio", 1.0)
+        further = max(self.config.lip_guidance - scale, 0.0) if scale else 0.0
+        plain = guided(denoiser, scales)
+
+        def denoise(x: torch.Tensor, step: torch.Tensor, condition: Condition) -> tuple[torch.Tensor, torch.Tensor]:
+            if not further:
+                made = plain(x, step, condition)
+                return made, torch.zeros_like(made)
+            without = denoiser(x, step, condition.without(audio=True))
+            heard = denoiser(x, step, condition) - without
+            return without + scale * heard, further * heard
+
+        return denoise
 
     def excess(self, places: torch.Tensor) -> torch.Tensor:
         """What takes places along the axes (..., AXES) back into their range."""
@@ -211,10 +240,14 @@ class ThreeDiFace(MotionModel):
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
         """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw."""
+        return noise * (1 + self.lip_share() * (self.config.lip_noise - 1))
+
+    def lip_share(self) -> torch.Tensor:
+        """(3 V,) how far each coordinate's vertex goes with lips and jaw: of all that the shapes move it, their share."""
         reach = self.face.targets[: len(ARKIT_NAMES)].norm(dim=-1)
         total = reach.sum(dim=0)
         share = torch.where(total > 0, reach[torch.from_numpy(LIP_REGION)].sum(dim=0) / total.clamp_min(1e-12), 0.0)
-        return noise * (1 + share * (self.config.lip_noise - 1)).repeat_interleave(3)
+        return share.repeat_interleave(3)
 
     def standardise(self, motion: torch.Tensor) -> torch.Tensor:
         """Coefficients (..., 52), with the head's angles behind them or not, through the rig, or displacements

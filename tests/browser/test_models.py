@@ -9,28 +9,15 @@ from playwright.sync_api import expect
 from talker.formats import write_live_link_csv
 from talker.motion import Motion
 from talker.takes import load_takes
+from talker.pipeline import Talker
 from tests.browser.page import choose, download, fill, set_takes, upload
-from tests.browser.server import serving
-from tests.page.tiny_models import write_tiny_models
 
 pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer's on a busy machine
 
-SERVE = """
-import sys
-from pathlib import Path
-from app import launch
-from page.models import Models
-launch(Models(Path(sys.argv[1])))
-"""
-"""A page with the models of a folder."""
-
-
 @pytest.fixture(scope="module")
-def page(browser, visit, tmp_path_factory):
-    """The page with tiny models beside the default one."""
-    models = write_tiny_models(tmp_path_factory.mktemp("checkpoints"))
-    with serving(["-c", SERVE, str(models)], tmp_path_factory.mktemp("app")) as url:
-        yield visit(browser, url=url)
+def page(browser, visit):
+    """The page with all models that ship."""
+    return visit(browser)
 
 
 def made(page, folder) -> Motion:
@@ -48,7 +35,7 @@ def test_a_style_by_example_and_its_guidance(page, example_clip, rng, tmp_path):
     """Of the default model identities are shown, of one with styles these and both guidances."""
     expect(page.locator("#identity")).to_be_visible()
     expect(page.locator("#style")).to_be_hidden()
-    choose(page, "#model", "tiny-diffposetalk")
+    choose(page, "#model", "diffposetalk")
     expect(page.locator("#style")).to_be_visible()
     expect(page.locator("#identity")).to_be_hidden()
     page.locator("#sampling button").first.click()
@@ -56,7 +43,8 @@ def test_a_style_by_example_and_its_guidance(page, example_clip, rng, tmp_path):
 
     upload(page, example_clip)
     set_takes(page, 1)
-    choose(page, "#style", "lively: moves a lot")
+    name, line = list(Talker.from_pretrained("diffposetalk").styles.items())[-1]
+    choose(page, "#style", f"{name}: {line}")
     named = made(page, tmp_path / "named")
     someone = Motion(rng.random((60, 52), np.float32), np.zeros((60, 3), np.float32))
     page.locator("#style-by-example button").first.click()
@@ -68,7 +56,7 @@ def test_a_style_by_example_and_its_guidance(page, example_clip, rng, tmp_path):
     strong = made(page, tmp_path / "strong")
     assert not np.array_equal(strong.coefficients, shown.coefficients)
 
-    choose(page, "#model", "tiny-3diface")
+    choose(page, "#model", "3diface")
     expect(page.locator("#style")).to_be_hidden()
     expect(page.locator("#head")).to_be_hidden()
     expect(page.locator("#audio-guidance input[type=number]")).to_have_value("0.5")

@@ -138,11 +138,12 @@ def test_the_same_takes_whatever_their_number_and_no_windows(model, monkeypatch)
         assert torch.allclose(takes[:1], model.sample(ddim, condition, noise[:1], steps=4), atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver++", "ancestral"])
-def test_takes_are_those_of_steps_on_vertices(sampler):
+@pytest.mark.parametrize("sampler, lip_guidance", [("ddim", 0.0), ("ddim", 1.2), ("dpm-solver++", 0.9), ("ancestral", 0.0)])
+def test_takes_are_those_of_steps_on_vertices(sampler, lip_guidance):
     """Steps on what the linear layers pass on give what the plain loop gives, each x0 kept in the range of the training
-    motion, and need no noise of all coordinates."""
-    model = make_model(skip=True)
+    motion, and need no noise of all coordinates. Lips are guided by more than the rest where the model says so."""
+    model = make_model(skip=True, lip_guidance=lip_guidance)
+    scale = 0.5 + model.lip_share() * (max(lip_guidance, 0.5) - 0.5)
     axes = torch.linalg.qr(torch.randn(21, 3))[0].T.numpy()
     model.set_range(axes, np.array([[-0.2, -9, -9], [0.1, 9, 9]]), np.stack([np.full(21, -9.0), np.full(21, 9.0)]))
     condition, noise = model.condition(torch.randn(30, 5), "b"), model.start_noise(torch.randn(2, 30, 21))
@@ -155,7 +156,10 @@ def test_takes_are_those_of_steps_on_vertices(sampler):
 
     with torch.inference_mode():
         short = model.sample(watched, condition, noise, 6, {"audio": 0.5}, eta=0.0)
-        free = guided(model, {"audio": 0.5})
+
+        def free(x, step, condition):
+            without = model(x, step, condition.without(audio=True))
+            return without + scale * (model(x, step, condition) - without)
 
         def kept(x, step, condition):
             made = free(x, step, condition)
@@ -164,7 +168,7 @@ def test_takes_are_those_of_steps_on_vertices(sampler):
 
         plain = kind(kept, (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
         unkept = kind(free, (2, 30, 21), model.schedule, condition, 6, noise=noise, eta=0.0)
-    assert seen == [(2, 30, 16 + AXES)]
+    assert seen == [(2, 30, 24 + AXES)]
     assert torch.allclose(short, plain, atol=1e-4) and not torch.allclose(short, unkept, atol=0.1)
     assert (short @ torch.from_numpy(axes[0])).abs().max() < 0.24
     # Of a coordinate that never went beyond 0.1 the last x0 goes no further than that and a fiftieth of its range.
@@ -219,6 +223,21 @@ def test_less_noise_to_start_from_where_lips_and_jaw_move():
     model.face.targets[[ARKIT_INDEX["mouthPucker"], ARKIT_INDEX["cheekPuff"]], 2] = 0.01
     scaled = model.start_noise(torch.ones(1, 1, 21))[0, 0].view(VERTICES, 3)[:, 0]
     assert scaled[:4].tolist() == pytest.approx([0.4, 1.0, 0.7, 1.0])
+
+
+def test_lips_follow_the_speech_where_the_rest_of_the_face_is_free():
+    """A vertex that lips alone move is guided by lip_guidance, one that brows alone move by the scale; 0 frees both."""
+    model = make_model(lip_guidance=1.0)
+    model.face.targets.zero_()
+    model.face.targets[ARKIT_INDEX["jawOpen"], 0] = 0.01
+    model.face.targets[ARKIT_INDEX["browInnerUp"], 1] = 0.01
+    assert model.lip_share().tolist()[:6] == [1, 1, 1, 0, 0, 0]
+    condition, noise = model.condition(torch.randn(12, 5), "a"), torch.randn(1, 12, 21)
+    with torch.inference_mode():
+        heard, unheard, half = (model.sample(ddim, condition, noise, 1, {"audio": scale}) for scale in (1.0, 0.0, 0.5))
+    assert torch.allclose(half[..., :3], heard[..., :3], atol=1e-5)
+    assert torch.allclose(half[..., 3:6], (heard + unheard)[..., 3:6] / 2, atol=1e-5)
+    assert not torch.allclose(heard[..., :3], unheard[..., :3], atol=1e-2)
 
 
 def test_settings_that_do_not_fit_get_a_sentence():

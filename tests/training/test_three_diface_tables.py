@@ -130,7 +130,9 @@ def report(setup, target):
 def test_table_1_asks_of_guidance_and_personalisation_what_the_paper_found(tables):
     text = three_diface_table_1.run(tables)
     content = report(tables, "3diface-table-1")
-    assert [row["name"] for row in content["rows"][:3]] == ["guidance 0.5", "guidance 1", "personalised on 100 s, guidance 0.5"]
+    assert [row["name"] for row in content["rows"][:4]] == [
+        "guidance 0.5, lips as the recipe says", "guidance 0.5 for all", "guidance 1", "personalised on 100 s, guidance 0.5"
+    ]
     assert content["subjects"].keys() == {"toy-0", "toy-2"}
     bars = {bar["measure"]: bar for bar in content["bars"]}
     assert bars["diversity: guidance 0.5 / 1"]["value"] == pytest.approx(1.5) and bars["diversity: guidance 0.5 / 1"]["holds"]

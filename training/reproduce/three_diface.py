@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ class Task:
     backbone  : of the network; see ThreeDiFaceConfig
     personal  : seconds of the subject that the model was personalised on; 0 for none
     guidance  : s of eq. 3
+    lip_guidance : of ThreeDiFaceConfig, instead of the recipe's; 0 is as published: one scale for the whole face
     noise     : white noise so many decibels below the speech; None for none
     keep      : share of the frames that are given, half of it at the beginning and half at the end
     keyframes : frames a second that are given, at random places, the fewer ones among the more
@@ -66,6 +68,7 @@ class Task:
     backbone: str = "convolution"
     personal: float = 0.0
     guidance: float = GUIDANCE
+    lip_guidance: float | None = None
     noise: float | None = None
     keep: float = 0.0
     keyframes: float = 0.0
@@ -120,14 +123,17 @@ def given_motion(motion: Motion, name: str, keep: float, keyframes: float) -> Mo
 
 def measure(
     talker: Talker, utterances: Sequence[Utterance], lips: np.ndarray, takes: int, keep: float = 0.0, keyframes: float = 0.0,
-    noise: float | None = None, **options,
+    noise: float | None = None, lip_guidance: float | None = None, **options,
 ) -> dict[str, float]:
     """ERRORS against the corpus's vertices and "Div", metres, means over utterances and takes; and "given", the
     largest distance of a vertex from where it was given, of an edit.
 
     lips    : indices among the model's vertices
+    lip_guidance : instead of the model's own
     options : further arguments of Talker.speak
     """
+    if lip_guidance is not None:
+        talker.denoiser.config = dataclasses.replace(talker.denoiser.config, lip_guidance=lip_guidance)
     rows, diversity, given = [], [], [0.0]
     for utterance in utterances:
         speech = utterance.speech()
@@ -197,7 +203,7 @@ def measure_tasks(setup: Setup, tasks: dict[str, list[Task]]) -> dict[str, dict]
             task.run(setup, everyone).checkpoint(setup), task.delta(setup, everyone), setup.corpus,
             tuple(one.id for one in task.subject.tested), setup.budget.takes, setup.budget.sampling, setup.rig,
             setup.runs / "measured",
-            {"guidance": task.guidance, "noise": task.noise, "keep": task.keep, "keyframes": task.keyframes},
+            {name: getattr(task, name) for name in ("guidance", "lip_guidance", "noise", "keep", "keyframes")},
         ),)
         for task in flat
     ]  # fmt: skip
