@@ -39,7 +39,8 @@ MOST_STEPS, FEW_STEPS = 64, 32
 (training.distillation): all 500 of a teacher take hours."""
 
 TEACHER = "-teacher"
-"""Behind the name of a student, the name of its teacher."""
+"""Behind the name of a student, the name of its teacher; in one command with its student a teacher, which takes long, is
+measured on errors alone."""
 
 AS_GOOD = 1.1
 """A student's lip error over its teacher's, at most."""
@@ -117,17 +118,20 @@ def evaluate(
     sampling: dict | None = None,
     takes: int = 4,
     steps: int | None = None,
+    most_known: int | None = None,
 ) -> dict:
     """All measures of one checkpoint, as written by the command.
 
     sampling, steps : for comparisons, see walking
     takes           : per utterance
+    most_known      : held-out utterances of known speakers, evenly spread; voices are matched of all of them
     """
     talker = walking(model, sampling, steps)
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid][:limit]
     known = read_corpus(corpus, ("heldout_utterance",))[:limit]
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
+    chosen = known[:: -(-len(known) // most_known)] if most_known else known
     config = talker.denoiser.config
     report: dict = {
         "model": talker.name, "kind": config.model_type, "steps": talker.max_steps,
@@ -144,28 +148,25 @@ def evaluate(
             talker, default_rig(), real, min(limit or other_languages.UTTERANCES, other_languages.UTTERANCES)
         )
     if known and only in (None, "errors"):
-        report["held_out_utterances"] = errors(talker, tqdm(known, "held-out utterances"), takes)
+        report["held_out_utterances"] = errors(talker, tqdm(chosen, "held-out utterances"), takes)
     if known and only in (None, "identities") and talker.denoiser.library is not None:
         report["identity_matching"] = identities_clean_and_noisy(talker, known)
     if known and only in (None, "styles") and "style" in talker.denoiser.guidances:
-        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(known, "styles"), default_rig(), takes)
+        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(chosen, "styles"), default_rig(), takes)
     return report
 
 
-def measured(
-    folder: Path, corpus: Path, limit: int | None, only: str | None, sampling: dict, takes: int, steps: int | None,
-    keep: Path | None = None,
-) -> dict:
+def measured(folder: Path, corpus: Path, keep: Path | None = None, **options) -> dict:
     """evaluate of a checkpoint's folder, which with `keep`, a folder, is done once for the same weights, speech and options."""
     if keep is None:
-        return evaluate(str(folder), corpus, limit, only, sampling, takes, steps)
-    digest = hashlib.blake2b(repr((limit, only, sorted(sampling.items()), takes, steps)).encode(), digest_size=8)
+        return evaluate(str(folder), corpus, **options)
+    digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=8)
     encoder = CHECKPOINTS / str(load_config(folder).get("encoder"))
     for path in (folder / WEIGHTS_FILE, folder / CONFIG_FILE, encoder / WEIGHTS_FILE, encoder / CONFIG_FILE, corpus / CORPUS_FILE):
         digest.update(path.read_bytes() if path.exists() else b"")
     kept = keep / f"{folder.name}-{digest.hexdigest()}.json"
     if not kept.exists():
-        report = evaluate(str(folder), corpus, limit, only, sampling, takes, steps)
+        report = evaluate(str(folder), corpus, **options)
         with whole_file(kept) as temporary:
             temporary.write_text(json.dumps(report) + "\n")  # NaN as Python reads it again
     return json.loads(kept.read_text())
@@ -243,6 +244,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
     parser.add_argument("--only", choices=GROUPS, help="one group of measures (docs/evaluation.md)")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
+    parser.add_argument("--known", type=int, metavar="N", help="at most so many held-out utterances of known speakers, evenly spread (all)")
     parser.add_argument("--takes", type=int, default=4, help=f"per utterance, 1 to {MAX_TAKES} (4)")
     parser.add_argument(
         "--steps", type=int,
@@ -269,7 +271,7 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.card and (args.only or args.limit):
         raise TalkerError("A model card holds all measures on all held-out speech; leave --only and --limit out.")
-    reports, folders = [], []
+    reports, folders, names = [], [], [checkpoint_folder(model).name for model in args.models]
     for model in args.models:
         folder = checkpoint_folder(model)
         if encoder_evaluation.is_encoder(folder):
@@ -278,8 +280,11 @@ def run(args: argparse.Namespace) -> None:
             if args.card:
                 encoder_evaluation.write_card(reports[-1], folder)
             continue
-        options = (args.limit, args.only, sampling, args.takes, args.steps)
-        reports.append(measured(folder, args.corpus, *options, args.keep))
+        taught = folder.name.endswith(TEACHER) and folder.name.removesuffix(TEACHER) in names
+        reports.append(measured(
+            folder, args.corpus, args.keep, limit=args.limit, only=args.only or ("errors" if taught else None),
+            sampling=sampling, takes=args.takes, steps=args.steps, most_known=args.known,
+        ))  # fmt: skip
         set_against(reports[-1], [report for report, _ in folders])
         folders.append((reports[-1], folder))
         print(as_text(reports[-1]), end="\n\n", flush=True)

@@ -142,7 +142,8 @@ def test_all_reports_and_cards_are_written_after_the_last_model(tmp_path, monkey
     errors = {"toy": 0.12, "toy-teacher": 0.1}
     carded = []
 
-    def evaluate(model, *arguments):
+    def evaluate(model, corpus, only, **options):
+        assert only == ("errors" if model.endswith("-teacher") else None)  # a teacher beside its student takes too long
         name = model.rsplit("/", 1)[-1]
         walk = {"steps": 8, "steps_walked": 8, "sampler": "ddim"}
         return {"model": name, "kind": "toy", **walk, "data": "toy", "held_out_utterances": {"LBE": errors[name]}}
@@ -170,12 +171,12 @@ def test_kept_measures_are_taken_again_only_of_other_weights_or_options(tmp_path
     (folder / "model.safetensors").write_bytes(b"some weights")
     asked = []
 
-    def evaluate(model, *arguments):
-        asked.append(arguments)
+    def evaluate(model, corpus, **options):
+        asked.append(options)
         return {"model": "toy", "asked": len(asked), "rounding": float("nan")}
 
     def measured(takes: int = 4) -> dict:
-        return evaluation.measured(folder, tmp_path, None, "real", {"sampler": "ddim"}, takes, None, keep=tmp_path / "kept")
+        return evaluation.measured(folder, tmp_path, tmp_path / "kept", only="real", sampling={"sampler": "ddim"}, takes=takes)
 
     monkeypatch.setattr(evaluation, "evaluate", evaluate)
     assert measured()["asked"] == measured()["asked"] == 1
