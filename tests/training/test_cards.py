@@ -93,7 +93,7 @@ def test_cards_of_student_and_teacher_name_each_other(corpus, tmp_path, name):
     assert f"from `{name}-teacher`" in texts[name] and f"that `{name}` was distilled from" in texts[f"{name}-teacher"]
     assert "and what its teacher reaches" in texts[name] and "It holds 5 of the 6 bars" in texts[name]
     assert "what its teacher reaches" not in texts[f"{name}-teacher"]
-    assert "sampled in 32 of 500 steps by ddim." in texts[f"{name}-teacher"] and "sampled in 8 steps by ddim;" in texts[name]
+    assert "sampled in 32 of 500 steps by ddim." in texts[f"{name}-teacher"] and "sampled in 8 steps by ddim." in texts[name]
     assert f"| {name}-teacher | 32 of 500 | ddim | 0.1000 |" in texts[name]
     assert all(text.splitlines()[2].count("{") == 0 for text in texts.values())
 
