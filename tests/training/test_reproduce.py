@@ -83,7 +83,7 @@ def test_every_stage_is_a_command_that_its_verb_accepts(tmp_path, monkeypatch):
     assert [load_recipe(given[k][1].recipe).model for k in (7, 9)] == ["diffposetalk", "3diface"]
     for train, distill in ((7, 8), (9, 10)):
         assert given[distill][1].teacher == f"{given[train][1].out}/checkpoint"
-    assert [Path(model).name for model in given[-1][1].models] == [*reproduce.DENOISERS, "checkpoint"]
+    assert [Path(model).name for model in given[-1][1].models] == ["speech-encoder", *reproduce.DENOISERS, "checkpoint"]
     assert {p.name for p in out.iterdir()} == {"speech-encoder", "style-encoder", *reproduce.DENOISERS}
 
 

@@ -183,6 +183,6 @@ def reproduce_checkpoints(
     diffposetalk(places)
     three_diface(places)
     _run(
-        "evaluate", *(places.out / name for name in DENOISERS), scratch,
+        "evaluate", *(places.out / name for name in (ENCODER, *DENOISERS)), scratch, "--takes", "2", "--known", "37",
         "--corpus", places.corpus, "--out", places.out / "evaluation.json", "--card",
     )  # fmt: skip
