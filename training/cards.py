@@ -210,7 +210,7 @@ _CARD = """# {title}
 
 **Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies. The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
 
-**Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures), sampled in {walk} steps by {sampler}.
+**Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures and names the options), sampled in {walk} steps by {sampler}.
 
 {strangers}Held-out utterances of known speakers, {animations} animations of each model:
 
