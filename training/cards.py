@@ -57,7 +57,7 @@ def _strangers(report: dict) -> str:
     return _STRANGERS.format(
         strangers=own["utterances"], takes=own["takes"], rows="\n".join(rows), held=len(bars) - len(missed), bars=len(bars),
         about=_words(list(barred.values())), missed="; it misses: " + "; ".join(missed) if missed else "",
-        diversity="upper face {upper_face:.4f}, lips {lips:.4f}, ratio {ratio:.1f}".format(**own["diversity"]),
+        diversity=_DIVERSITY.format(**own["diversity"]) if "diversity" in own else "",
     )  # fmt: skip
 
 
@@ -200,9 +200,11 @@ _STRANGERS = """Real speech, one utterance of each of {strangers} speakers never
 | --- | --- | --- | --- | --- |
 {rows}
 
-It holds {held} of the {bars} bars on {about}{missed}. Standard deviation across takes: {diversity}.
+It holds {held} of the {bars} bars on {about}{missed}.{diversity}
 
 """
+
+_DIVERSITY = " Standard deviation across takes: upper face {upper_face:.4f}, lips {lips:.4f}, ratio {ratio:.1f}."
 
 _CARD = """# {title}
 

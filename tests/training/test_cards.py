@@ -57,6 +57,10 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     assert "It holds 4 of the 5 bars" in text and "; it misses: rounding 4.000 (wanted >= 5.000)." in text
     assert "| **diffusiontalker** (this) | 8 | ddim | 0.0900 |" in text and "| scratch | 8 | ddim | 0.0950 |" in text
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
+    assert "Standard deviation across takes: upper face 0.0500, lips 0.0050, ratio 10.0." in text
+    del ours["real_speech"]["diversity"]  # of one take
+    write_card(ours, folder, corpus, [ours, other])
+    assert "across takes" not in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_a_card_of_a_model_with_styles_has_their_table_and_no_identities(corpus, tmp_path):
