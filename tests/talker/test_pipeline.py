@@ -218,7 +218,21 @@ def test_wrong_requests_are_one_sentence(talker, speech, tmp_path):
         Talker.from_pretrained("speech-encoder")
 
 
-def test_the_teacher_ships_too():
+def test_windows_of_the_shipped_diffposetalk_join_without_a_jump(speech):
+    """Its windows are sampled one after the other; where they meet, motion changes as it does elsewhere."""
+    posing = Talker.from_pretrained("diffposetalk")
+    long = speech_from_array(np.resize(speech.samples, SAMPLE_RATE * 58), SAMPLE_RATE, "long")
+    takes = posing.speak(long, takes=2, seed=0)
+    steps = np.abs(np.diff(np.concatenate([takes.coefficients, takes.head], axis=2), axis=1)).mean(axis=2)
+    frames = steps.shape[1] + 1
+    windows = -(-frames // posing.denoiser.config.window_frames)
+    seams = [round(k * frames / windows) - 1 for k in range(1, windows)]
+    usual = np.percentile(np.delete(steps, seams, axis=1), 95)
+    assert len(seams) > 10 and steps[:, seams].mean() < usual
+    assert (steps[:, seams] <= usual).mean() >= 0.9
+
+
+def test_three_students_ship_with_their_teachers():
     models = available_models()
-    assert set(models) == {"diffusiontalker", "diffusiontalker-teacher"}
+    assert set(models) == {name + part for name in ("diffusiontalker", "diffposetalk", "3diface") for part in ("", "-teacher")}
     assert all(models.values())
