@@ -76,6 +76,24 @@ def check_name(talker: Talker, name: str) -> str:
     return name
 
 
+def check_pairs(speeches: Sequence[Speech], motions: Sequence[Motion], wanted: str) -> None:
+    """Raise TalkerError, with a sentence, for recordings and motions that do not fit each other or are too short.
+
+    wanted : what the sentence asks for behind "MIN_SECONDS or more"
+    """
+    if not speeches or len(speeches) != len(motions):
+        raise TalkerError(
+            f"There are {len(speeches)} recordings and {len(motions)} motions; give one motion for each recording, in the "
+            "same order."
+        )
+    for speech, motion in zip(speeches, motions):
+        check_lengths(motion, speech.seconds, f"The motion of {speech.name}")
+        if speech.seconds < MIN_SECONDS:
+            raise TalkerError(
+                f"{speech.name} lasts {speech.seconds:.1f} s; give recordings of {MIN_SECONDS:g} s or more {wanted}."
+            )
+
+
 def enrol(
     talker: Talker,
     name: str,
@@ -93,18 +111,8 @@ def enrol(
     Raises TalkerError for a bad name, and for motion that does not fit its speech or is too short.
     """
     name = check_name(talker, name)
-    if motions and len(motions) != len(speeches):
-        raise TalkerError(
-            f"There are {len(speeches)} recordings and {len(motions)} motions; give one motion for each recording, in the "
-            "same order."
-        )
-    for speech, motion in zip(speeches, motions):
-        check_lengths(motion, speech.seconds, f"The motion of {speech.name}")
-        if speech.seconds < MIN_SECONDS:
-            raise TalkerError(
-                f"{speech.name} lasts {speech.seconds:.1f} s; give recordings of {MIN_SECONDS:g} s or more with motion, "
-                "or leave the motion out."
-            )
+    if motions:
+        check_pairs(speeches, motions, "with motion, or leave the motion out")
     features = [talker.encoder.encode(speech, speech.frames(FPS), FPS) for speech in speeches]
     library = talker.denoiser.library
     voices = np.stack([one.voice for one in features])

@@ -22,12 +22,12 @@ from safetensors.torch import save_file
 
 from talker.atomic import whole_file
 from talker.audio import SILENCE_PEAK, Speech
-from talker.enrol import MIN_SECONDS, check_name
+from talker.enrol import check_name, check_pairs
 from talker.errors import TalkerError
 from talker.fine_tuning import fine_tune, references, trainable_copy
 from talker.identity import EnrolledIdentity, Identities, mixture
 from talker.models.motion_model import MotionModel
-from talker.motion import ARKIT_NAMES, LIP_REGION, Motion, check_lengths, resample
+from talker.motion import ARKIT_NAMES, LIP_REGION, Motion, resample
 from talker.pipeline import Talker
 
 ADVISED_SECONDS = 30.0
@@ -106,7 +106,7 @@ def personalise(
     """Fine-tune a model on one person; the talker itself stays as it is, and nothing is written.
 
     speech, motion : one recording of the person, or several, and what the face did in each, in the same order, at any
-                     frame rate. ADVISED_SECONDS or more together; what there is of one recording below MIN_SECONDS is refused
+                     frame rate. ADVISED_SECONDS or more together; what there is of one recording below enrol.MIN_SECONDS is refused
     callback : called with ("tune", fraction done)
     name     : of the person; steps : of the training, at most, STEPS unless given; seed : of crops, steps and noise
     Raises TalkerError for speech or motion of silence, of different length, or too short.
@@ -142,18 +142,8 @@ def personalise(
 
 def check_recordings(speeches: Sequence[Speech], motions: Sequence[Motion]) -> None:
     """Raise TalkerError, with a sentence, for recordings that no model can be personalised on."""
-    if not speeches or len(speeches) != len(motions):
-        raise TalkerError(
-            f"There are {len(speeches)} recordings and {len(motions)} motions; give one motion for each recording, in the "
-            "same order."
-        )
+    check_pairs(speeches, motions, f"and of {ADVISED_SECONDS:g} s to 100 s together")
     for speech, motion in zip(speeches, motions):
-        check_lengths(motion, speech.seconds, f"The motion of {speech.name}")
-        if speech.seconds < MIN_SECONDS:
-            raise TalkerError(
-                f"{speech.name} lasts {speech.seconds:.1f} s; give recordings of {MIN_SECONDS:g} s or more, and "
-                f"{ADVISED_SECONDS:g} s to 100 s together."
-            )
         if np.abs(speech.samples - speech.samples.mean()).max() < SILENCE_PEAK:
             raise TalkerError(f"{speech.name} is silent; give recordings of the person speaking.")
         if motion.coefficients[:, LIP_REGION].std(axis=0).max() < MOVES:
