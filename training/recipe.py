@@ -36,7 +36,7 @@ class Recipe:
     learning_rate_end: what a cosine ends at; learning_rate for a constant rate
     clip_norm        : largest norm of the gradient, 0 for none
     ema_decay        : decay of the averaged weights that are validated and shipped, 0 for none
-    precision        : "fp32" or "bf16" (matrix products of the training only)
+    precision        : "fp32" or "bf16" (matrix products of the training only, and where the hardware has them)
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
     clean_share      : how often a training crop hears the recording itself and not one of those copies
@@ -127,6 +127,13 @@ class Recipe:
             if changes.get(one):
                 changes.setdefault(other, 0)
         return dataclasses.replace(self, **changes)
+
+    def with_settings(self, settings: Sequence[str]) -> "Recipe":
+        """A copy changed by KEY=VALUE words (parse_settings); of loss_weights only those that are named."""
+        changes = parse_settings(settings)
+        if "loss_weights" in changes:
+            changes["loss_weights"] = {**self.loss_weights, **changes["loss_weights"]}
+        return self.replace(**changes)
 
     def text(self) -> str:
         """As YAML, with every field, for the checkpoint's recipe.yaml."""

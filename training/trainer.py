@@ -42,7 +42,7 @@ from training import diffposetalk
 from training.dataset import FeatureCache, motion_channels
 from training.features import feature_caches
 from training.losses import DiffusionObjective
-from training.recipe import Recipe, load_recipe, parse_settings
+from training.recipe import Recipe, load_recipe
 from training.three_diface import ThreeDiFaceObjective, face_config, set_face, vertex_range, vertex_statistics
 
 STATE_FILE = "state.safetensors"
@@ -392,8 +392,16 @@ def write_record(log: TextIO, record: dict) -> None:
 
 
 def make_accelerator(recipe: Recipe, cpu: bool = False) -> Accelerator:
-    """Accelerate's view of the processes and devices, in the recipe's precision."""
-    return Accelerator(mixed_precision="bf16" if recipe.precision == "bf16" else "no", cpu=cpu)
+    """Accelerate's view of the processes and devices, in the recipe's precision. A CPU that would emulate bfloat16, fifty
+    times slower than it multiplies float32, gets float32 instead."""
+    on_cpu = cpu or not torch.accelerator.is_available()
+    low = recipe.precision == "bf16" and not (on_cpu and emulates_bfloat16())
+    return Accelerator(mixed_precision="bf16" if low else "no", cpu=cpu)
+
+
+def emulates_bfloat16() -> bool:
+    """Whether this CPU has no instructions that oneDNN could multiply bfloat16 matrices with."""
+    return not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, recipe: str | None) -> None:
@@ -425,10 +433,7 @@ def prepare(args: argparse.Namespace) -> tuple[Recipe, Accelerator, dict[str, Fe
         "steps": args.steps, "batch_size": args.batch_size, "learning_rate": args.learning_rate, "seed": args.seed,
         "precision": args.precision, "encoder": args.encoder, "diffusion_steps": getattr(args, "diffusion_steps", None),
     }  # fmt: skip
-    settings = parse_settings(args.settings)
-    if "loss_weights" in settings:
-        settings["loss_weights"] = {**recipe.loss_weights, **settings["loss_weights"]}
-    recipe = recipe.replace(**settings | {key: value for key, value in changes.items() if value is not None})
+    recipe = recipe.with_settings(args.settings).replace(**{key: value for key, value in changes.items() if value is not None})
     accelerator = make_accelerator(recipe, args.cpu)
     # The main process computes what is missing; the others then find it.
     with accelerator.main_process_first():

@@ -50,6 +50,12 @@ def test_settings_are_yaml_values_of_the_fields_kinds():
     }
 
 
+def test_settings_change_only_the_loss_weights_that_they_name():
+    recipe = load_recipe("distill").with_settings(["loss_weights.lip=0", "batch_size=16"])
+    assert recipe.loss_weights == load_recipe("distill").loss_weights | {"lip": 0.0}
+    assert recipe.batch_size == 16 and recipe.steps == load_recipe("distill").steps
+
+
 def test_steps_and_epochs_replace_each_other():
     assert load_recipe("diffusiontalker").replace(steps=10).epochs == 0
     assert Recipe(steps=10).replace(epochs=2.0).steps == 0

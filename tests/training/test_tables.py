@@ -107,7 +107,8 @@ def test_table_2_trains_all_methods_for_the_same_time(setup, monkeypatch):
     assert rows["FaceDiffuser, 8 steps"]["training_minutes"] >= 0  # seconds of its training, as the trainer rounds them
     assert "ITF" not in rows["jaw by loudness alone"]
     slow, fast = rows["FaceDiffuser, 1000 steps"], rows["DiffusionTalker, 8 steps, distilled"]
-    assert again["ITF"] == pytest.approx(slow["sampling"] + 1000 * slow["encoding"])
+    # A thousand encodings more, timed as they happen.
+    assert again["ITF"] > slow["ITF"] + 100 * slow["encoding"]
     assert [bar["value"] for bar in content["bars"][-2:]] == [
         pytest.approx(fast["ITF"] / slow["ITF"]), pytest.approx(fast["ITF"] / again["ITF"]),
     ]  # fmt: skip

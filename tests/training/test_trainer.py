@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from talker.errors import TalkerError
@@ -327,3 +328,13 @@ def test_speakers_who_are_left_out_are_in_no_batch_and_no_library(features):
     assert set(batch.speaker.tolist()) <= {0, 1}
     with pytest.raises(TalkerError, match="nobody is left to train on"):
         whole.without([f"speaker-{k}" for k in range(4)])
+
+
+@pytest.mark.parametrize(("emulated", "precision"), [(True, "no"), (False, "bf16")])
+def test_a_cpu_that_would_emulate_bfloat16_trains_in_float32(emulated, precision, monkeypatch):
+    monkeypatch.setattr("training.trainer.emulates_bfloat16", lambda: emulated)
+    AcceleratorState._reset_state()  # a process keeps the precision that it began with
+    try:
+        assert make_accelerator(TINY.replace(precision="bf16"), cpu=True).mixed_precision == precision
+    finally:
+        AcceleratorState._reset_state()

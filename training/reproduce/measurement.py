@@ -8,12 +8,13 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from talker.atomic import whole_file
+from talker.audio import Speech
 from talker.bench import STAGES, modulated_noise
 from talker.checkpoints import WEIGHTS_FILE
 from talker.pipeline import Talker
@@ -21,6 +22,7 @@ from training.beat import Utterance, read_corpus
 from training.evaluate import errors
 from training.reproduce.setup import Setup, digest
 from training.reproduce.runs import side_by_side
+
 
 def load_talker(checkpoint: str | Path, sampling: dict | None = None) -> Talker:
     """A checkpoint as a Talker; sampling changes fields of its config ("sampler", "lip_noise")."""
@@ -55,34 +57,54 @@ def errors_of(
     return side_by_side(measure_errors, arguments, setup.jobs, "measure errors")
 
 
-def inference_times(checkpoints: Sequence[Path], seconds: float, repeats: int) -> list[dict[str, float]]:
+def inference_times(
+    checkpoints: Sequence[Path], seconds: float, repeats: int, encoding_in_every_step: Sequence[Path] = ()
+) -> list[dict[str, float]]:
     """Inference time per frame (ITF, section 4.1) of several checkpoints: one take, one thread, medians.
 
     The checkpoints take turns, so that what else the machine does meets all of them alike; each warms up once.
+    encoding_in_every_step : checkpoints that are timed after the others with their speech encoded before every call of
+                             the denoiser, as some published code does; from one run each, as they take minutes
     Returns {"ITF": seconds per frame of encoding, matching and sampling, "encoding", "sampling": of these} each.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        talkers = [Talker.from_pretrained(path) for path in checkpoints]
         speech = modulated_noise(seconds)
-        rounds: list[list[dict[str, float]]] = []
-        for _ in range(repeats + 1):
-            rounds.append([])
-            for talker in talkers:
-                takes = talker.speak(speech, takes=1)
-                frames = takes.coefficients.shape[1]
-                rounds[-1].append({
-                    "ITF": sum(takes.seconds[stage] for stage in STAGES) / frames,
-                    "encoding": takes.seconds["encode"] / frames,
-                    "sampling": takes.seconds["sample"] / frames,
-                })  # fmt: skip
-        return [
+        talkers = [Talker.from_pretrained(path) for path in checkpoints]
+        rounds = [[_timed(talker, speech) for talker in talkers] for _ in range(repeats + 1)]
+        found = [
             {key: statistics.median(one[k][key] for one in rounds[1:]) for key in rounds[0][k]}
             for k in range(len(talkers))
         ]
+        for path in encoding_in_every_step:
+            talker = Talker.from_pretrained(path)
+            frames = speech.frames(talker.denoiser.config.fps)
+            talker.denoiser.register_forward_pre_hook(_encoding(talker, speech, frames))
+            found.append(_timed(talker, speech))
+        return found
     finally:
         torch.set_num_threads(threads)
+
+
+def _encoding(talker: Talker, speech: Speech, frames: int) -> Callable[..., None]:
+    """A hook that encodes the speech."""
+
+    def encode(*_: object) -> None:
+        talker.encoder.encode(speech, frames)
+
+    return encode
+
+
+def _timed(talker: Talker, speech: Speech) -> dict[str, float]:
+    """Seconds per frame of one take of the speech."""
+    takes = talker.speak(speech, takes=1)
+    frames = takes.coefficients.shape[1]
+    return {
+        "ITF": sum(takes.seconds[stage] for stage in STAGES) / frames,
+        "encoding": takes.seconds["encode"] / frames,
+        "sampling": takes.seconds["sample"] / frames,
+    }
 
 
 def machine() -> str:

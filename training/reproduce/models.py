@@ -15,7 +15,6 @@ from talker.atomic import whole_file
 from talker.pipeline import checkpoint_folder
 from training.distillation import DistillationObjective, make_student
 from training.features import feature_caches
-from training.recipe import load_recipe
 from training.reproduce.runs import STYLE_ENCODER, Run, side_by_side, train
 from training.reproduce.setup import Budget, Setup, digest
 from training.trainer import Trainer, build_model, make_accelerator, objective_of
@@ -25,13 +24,13 @@ TEACHER_STEPS = 32
 
 def teacher(budget: Budget, changes: tuple = ()) -> Run:
     """The 32-step model that students are distilled from."""
-    return Run("teacher", budget.recipes["diffusiontalker"], TEACHER_STEPS, budget.steps, changes=changes)
+    return Run("teacher", budget.recipes["diffusiontalker"], TEACHER_STEPS, budget.steps, changes=budget.changes + changes)
 
 
 def student(budget: Budget, steps: int = 8, changes: tuple = ()) -> Run:
     """A model of 16 or 8 steps, distilled from the teacher by halving its steps again and again."""
     above = teacher(budget, changes) if 2 * steps == TEACHER_STEPS else student(budget, 2 * steps, changes)
-    return Run(f"student-{steps}", budget.recipes["distill"], steps, budget.distill_steps, above, changes)
+    return Run(f"student-{steps}", budget.recipes["distill"], steps, budget.distill_steps, above, budget.changes + changes)
 
 
 def scratch(budget: Budget, steps: int) -> Run:
@@ -39,13 +38,14 @@ def scratch(budget: Budget, steps: int) -> Run:
     so that distillation is compared with training, and not with less training."""
     stages = {16: 1, 8: 2}.get(steps, 0)
     trained = budget.steps and budget.steps + stages * budget.distill_steps
-    return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, trained)
+    return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, trained, changes=budget.changes)
 
 
 def baseline(budget: Budget, model: str, diffusion_steps: int | None = None, steps: int | None = None) -> Run:
     """ "facediffuser" or "regression", for so many training steps, the budget's unless given."""
     name = model if diffusion_steps is None else f"{model}-{diffusion_steps}"
-    return Run(name, budget.recipes[model], diffusion_steps, budget.steps if steps is None else steps)
+    steps = budget.steps if steps is None else steps
+    return Run(name, budget.recipes[model], diffusion_steps, steps, changes=budget.changes)
 
 
 def style_encoder(budget: Budget, head: bool = True) -> Run:
@@ -93,7 +93,7 @@ def step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         trainers = []
         for number, run in enumerate(runs):
-            recipe = load_recipe(run.recipe).replace(encoder=setup.encoder)
+            recipe = run.changed_recipe().replace(encoder=setup.encoder)
             if run.diffusion_steps:
                 recipe = recipe.replace(diffusion_steps=run.diffusion_steps * (2 if run.teacher else 1))
             caches = feature_caches(setup.features, setup.corpus, setup.encoder, recipe.variants)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from talker.atomic import whole_file
 from talker.checkpoints import load_config
 from talker.errors import TalkerError
-from training.recipe import load_recipe
+from training.recipe import Recipe, load_recipe
 from training.reproduce.setup import Setup, digest
 from training.trainer import CHECKPOINT_FOLDER, LOG_FILE
 
@@ -76,6 +76,10 @@ class Run:
         """The finished model."""
         return self.trained(setup) / CHECKPOINT_FOLDER
 
+    def changed_recipe(self) -> Recipe:
+        """Its recipe with its changes."""
+        return load_recipe(self.recipe).with_settings([_setting(*change) for change in self.changes])
+
     def words(self, setup: Setup) -> list[str]:
         """The command that trains it, without `python -m training`."""
         words = ["distill" if self.teacher else self.verb, "--recipe", self.recipe, "--out", self.folder(setup)]
@@ -90,7 +94,7 @@ class Run:
         if self.style_encoder:
             changes["style_encoder"] = os.path.abspath(self.style_encoder.trained(setup) / STYLE_ENCODER)
         for key, value in changes.items():
-            words += ["--set", f"{key}={json.dumps(value)}"]
+            words += ["--set", _setting(key, value)]
         return [os.path.abspath(word) if isinstance(word, Path) else str(word) for word in words]
 
     def chain(self) -> list[Run]:
@@ -117,6 +121,11 @@ class Run:
     def finished(self, setup: Setup) -> bool:
         """Whether its training has ended."""
         return (self.folder(setup) / DONE_FILE).exists()
+
+
+def _setting(key: str, value: object) -> str:
+    """A change of a recipe as `--set` takes it."""
+    return f"{key}={json.dumps(value)}"
 
 
 def run_verb(words: list[str], log: Path) -> float:

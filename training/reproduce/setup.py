@@ -46,6 +46,7 @@ class Budget:
 
     recipes                : what is trained -> name or file of the recipe
     steps, distill_steps   : training steps of a model and of each distillation stage; 0 leaves them to the recipe
+    changes                : (key, value) of fields that differ in the recipes of DiffusionTalker and its rivals
     own_steps              : what is trained -> its training steps instead of `steps`
     personal_steps         : training steps of a personalisation
     sampling               : arguments of Talker.speak for DiffPoseTalk and 3DiFACE: how they are sampled
@@ -57,8 +58,9 @@ class Budget:
 
     name: str = "small"
     recipes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_RECIPES))
-    steps: int = 1500
-    distill_steps: int = 600
+    steps: int = 1000
+    distill_steps: int = 400
+    changes: tuple[tuple[str, object], ...] = ()
     own_steps: dict[str, int] = field(default_factory=dict)
     personal_steps: int = 600
     sampling: dict = field(default_factory=lambda: dict(FAST))
@@ -73,7 +75,7 @@ class Budget:
         return self.own_steps.get(what, self.steps)
 
 
-SMALL = Budget(own_steps=SMALL_STEPS)
+SMALL = Budget(changes=(("batch_size", 16),), own_steps=SMALL_STEPS)
 """Every table of DiffusionTalker in less than two hours on two cores, all of them in an afternoon; those of
 DiffPoseTalk and 3DiFACE together in less than three."""
 
@@ -158,8 +160,10 @@ class Setup:
 
     @property
     def legend(self) -> str:
-        """What a table's "ours" are measured on, in words."""
-        return f"{self.data}, {self.budget.name} budget"
+        """What a table's "ours" are trained and measured on, in words."""
+        seconds = sum(entry.get("seconds", 0) for entry in self._utterances.values() if entry["split"] == "train")
+        hours = f", {seconds / 3600:.1f} h to train on" if seconds else ""
+        return f"{self.data}{hours}, {self.budget.name} budget"
 
     def held_out(self, count: int | None = -1, split: str = "heldout_utterance") -> list[Utterance]:
         """Held-out utterances, evenly spread over their speakers: `count` of them, the budget's unless given.
