@@ -4,11 +4,11 @@ After 3DiFACE (section 6, "Motion Editing"): in every step of a sampler the pred
 where motion is given. This wraps a denoiser, so it works for all of them, with any sampler, guidance
 and windows, and the model makes the rest so that it fits what is given.
 
-No jump arises where given motion begins or ends, because what is given fades: from the last given
-frame its weight falls from 1 to 0 by half a cosine, over EASE seconds, or SLOW_EASE for brows and head,
-which are slower; and what fades is the given motion carried on: its last value moving on at its last
-velocity, which dies away. A keyframe alone is held while it fades. All of this is made of given frames
-only: nothing of the motion that is edited is seen outside of what is kept.
+No jump arises where given motion begins or ends, because what it changes fades: by how much a given
+frame differs from the predicted one is added to the frames beside it too, with a weight that falls from
+1 to 0 by half a cosine, over EASE seconds, or SLOW_EASE for what is slower (SLOW). The model's
+own movement goes on beside a keyframe, and is led through it. All of this is made of given frames only:
+nothing of the motion that is edited is seen outside of what is kept.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ REGIONS: dict[str, tuple[str, ...]] = {
 }
 """What a lock can name instead of single channels."""
 
-EASE, SLOW_EASE = 0.2, 0.4
-"""Seconds over which given motion fades out: about a syllable, and for brows and head about as long as they take to
-rise or turn."""
+EASE, SLOW_EASE = 4 / 30, 0.4
+"""Seconds over which corrections fade out: for lips four frames, beyond which a prediction errs in ways of its own, and
+for brows, cheeks, smiles and the head about as long as they take to rise or turn."""
 
-EASES = np.array([SLOW_EASE if name.startswith("brow") or name in HEAD_NAMES else EASE for name in CHANNELS])
-"""The same for each of CHANNELS."""
+SLOW = ("brow", "cheek", "mouthSmile", "mouthFrown", *HEAD_NAMES)
+"""Beginnings of the names of what moves slowly."""
 
-DAMPING = 0.6
-"""Share of its velocity that motion carried on keeps from one frame to the next, of FPS a second."""
+EASES = np.array([SLOW_EASE if name.startswith(SLOW) else EASE for name in CHANNELS])
+"""Seconds for each of CHANNELS."""
 
 SHAPES_RTOL = 1e-3
 """Combinations of shapes that move a face by less than this share of what the largest one does are not told apart."""
@@ -82,40 +82,78 @@ class Lock:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How frames that are not given follow the nearest given ones on one side of them.
+
+    away   : (S or 1, T, C) long, where that frame is: so many frames later, or earlier where negative
+    weight : (S or 1, T, C) in [0, 1], the share of its correction that they take; 0 for those out of reach
+    """
+
+    away: torch.Tensor
+    weight: torch.Tensor
+
+    def slice(self, start: int, stop: int) -> Self:
+        """Of the frames from start to stop (exclusive); those outside of them lead nobody."""
+        away, weight = self.away[:, start:stop], self.weight[:, start:stop]
+        led = torch.arange(away.shape[1], device=away.device)[:, None] + away
+        inside = (led >= 0) & (led < away.shape[1])
+        return type(self)(away * inside, weight * inside)
+
+    def repeated(self, batch: int) -> Self:
+        """For a batch that is a multiple of S."""
+        return type(self)(*(_repeated(part, batch) for part in (self.away, self.weight)))
+
+    def spread(self, correction: torch.Tensor) -> torch.Tensor:
+        """What corrections (B, T, C), 0 where nothing is given, add to other frames."""
+        frames = torch.arange(correction.shape[1], device=self.away.device)[:, None] + self.away
+        return self.weight * correction.gather(1, frames.expand(len(correction), -1, -1))
+
+
+def _repeated(part: torch.Tensor, batch: int) -> torch.Tensor:
+    """(S or 1, …) for a batch, or broadcasting to it."""
+    return part if len(part) in (1, batch) else part.repeat_interleave(batch // len(part), dim=0)
+
+
+@dataclass(frozen=True)
 class Edit:
     """Given motion in a model's own channels.
 
-    given : (S or 1, T, C) standardised; mask : (S or 1, T, C) in [0, 1], 1 where `given` is to come back exactly
+    given : (S or 1, T, C) standardised; mask : (S or 1, T, C), 1 where `given` is to come back exactly, else 0
+    reach : of what is given before other frames, and after them; none where it changes nothing beside itself
     """
 
     given: torch.Tensor
     mask: torch.Tensor
+    reach: tuple[Reach, ...] = ()
 
     def apply(self, x0: torch.Tensor) -> torch.Tensor:
-        """mask · given + (1 - mask) · x0, of x0 (B, T, C), B a multiple of the edit's own number as for a condition."""
-        given, mask = self._repeated(len(x0))
-        return mask * given + (1 - mask) * x0
+        """x0 (B, T, C) with what is given, and led through it; B a multiple of the edit's own number as for a condition."""
+        given, mask = (_repeated(part, len(x0)) for part in (self.given, self.mask))
+        return torch.where(mask == 1, given, x0 + self.spread(mask * (given - x0)))
+
+    def spread(self, correction: torch.Tensor) -> torch.Tensor:
+        """What corrections (B, T, C) of given frames add to the frames beside them."""
+        return sum((one.repeated(len(correction)).spread(correction) for one in self.reach), torch.zeros_like(correction))
 
     def windows(self, starts: Sequence[int], length: int) -> Self:
         """The edit of windows, stacked window-major along the batch; see talker.windows."""
-        given, mask = (torch.cat([part[:, start : start + length] for start in starts]) for part in (self.given, self.mask))
-        return dataclasses.replace(self, given=given, mask=mask)
+        pieces = [self.slice(start, start + length) for start in starts]
+        given, mask = (torch.cat([getattr(one, name) for one in pieces]) for name in ("given", "mask"))
+        reach = tuple(
+            Reach(torch.cat([one.away for one in side]), torch.cat([one.weight for one in side]))
+            for side in zip(*(one.reach for one in pieces))
+        )
+        return dataclasses.replace(self, given=given, mask=mask, reach=reach)
 
     def slice(self, start: int, stop: int) -> Self:
         """The edit of the frames from start to stop (exclusive)."""
-        return dataclasses.replace(self, given=self.given[:, start:stop], mask=self.mask[:, start:stop])
-
-    def _repeated(self, batch: int) -> list[torch.Tensor]:
-        """(given, mask) for a batch, or broadcasting to it."""
-        return [
-            part if len(part) in (1, batch) else part.repeat_interleave(batch // len(part), dim=0)
-            for part in (self.given, self.mask)
-        ]
+        reach = tuple(one.slice(start, stop) for one in self.reach)
+        return dataclasses.replace(self, given=self.given[:, start:stop], mask=self.mask[:, start:stop], reach=reach)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VertexEdit(Edit):
-    """Given coefficients for a model of vertices: given and mask are (S or 1, T, 52).
+    """Given coefficients for a model of vertices: given, mask and reach are (S or 1, T, 52).
 
     model   : with the face whose shapes they are (talker.face_vertices)
     inverse : (3 V, 52), from displacements to the coefficients that come nearest by least squares
@@ -126,13 +164,30 @@ class VertexEdit(Edit):
 
     def apply(self, x0: torch.Tensor) -> torch.Tensor:
         """Of standardised displacements (B, T, 3 V), each given coefficient replaced by what it is to be: its shape is
-        added as often as it is missing, and what no shape explains stays. A face of which everything is given is the rig's."""
-        given, mask = self._repeated(len(x0))
+        added as often as it is missing, and what no shape explains stays. A face of which everything is given is the
+        rig's, and what no shape explains of it fades like the rest."""
+        given, mask = (_repeated(part, len(x0)) for part in (self.given, self.mask))
         face = self.model.face
         displacements = self.model.to_vertices(x0).flatten(-2)
-        changed = displacements + (mask * (given - displacements @ self.inverse)) @ face.targets[: len(ARKIT_NAMES)].flatten(1)
-        whole = mask.amin(dim=-1, keepdim=True)
-        return self.model.standardise(whole * face.displacements(given) + (1 - whole) * changed)
+        correction = mask * (given - displacements @ self.inverse)
+        shapes = face.targets[: len(ARKIT_NAMES)].flatten(1)
+        changed = displacements + (correction + self.spread(correction)) @ shapes
+        whole = mask.amin(dim=-1, keepdim=True) == 1
+        if whole.any():
+            exact = face.displacements(given)
+            beyond = torch.where(whole, exact - changed, 0)
+            changed = torch.where(whole, exact, changed + self._spread_of_all(beyond))
+        return self.model.standardise(changed)
+
+    def _spread_of_all(self, correction: torch.Tensor) -> torch.Tensor:
+        """What corrections (B, T, 3 V) of faces that are given as a whole add to others, as far as all channels reach."""
+        total = torch.zeros_like(correction)
+        for one in self.reach:
+            frames = torch.arange(correction.shape[1], device=one.away.device) + one.away[..., 0]
+            takes = torch.arange(len(correction), device=one.away.device)[:, None]
+            weight = one.weight.amin(dim=-1, keepdim=True)
+            total += _repeated(weight, len(correction)) * correction[takes, _repeated(frames, len(correction))]
+        return total
 
 
 def edited(denoiser: Denoiser, edit: Edit | None) -> Denoiser:
@@ -146,29 +201,41 @@ def edited(denoiser: Denoiser, edit: Edit | None) -> Denoiser:
 class MotionEdit:
     """A planned edit in plain values, for any model.
 
-    given : (T, 55) float32, CHANNELS in [0, 1] and radians; mask : (T, 55) float32, 1 where they come back exactly
-    fps   : frames a second
+    given  : (T, 55) float32, CHANNELS in [0, 1] and radians; mask : (T, 55) float32, 1 where they come back exactly
+    away   : (2, T, 55) int, where the nearest given frames before and after others are; weight : (2, T, 55) float32, by
+             how much their corrections count there; see Reach
+    fps    : frames a second
     """
 
     given: np.ndarray
     mask: np.ndarray
+    away: np.ndarray
+    weight: np.ndarray
     fps: float = FPS
 
     def resized(self, frames: int) -> MotionEdit:
         """For speech of another number of frames: cut, or nothing given in the frames beyond."""
         missing = ((0, max(0, frames - len(self.given))), (0, 0))
         return dataclasses.replace(
-            self, given=np.pad(self.given, missing)[:frames], mask=np.pad(self.mask, missing)[:frames]
+            self,
+            **{name: np.pad(getattr(self, name), missing)[:frames] for name in ("given", "mask")},
+            **{name: np.pad(getattr(self, name), ((0, 0), *missing))[:, :frames] for name in ("away", "weight")},
         )
 
     def standardised(self, model: MotionModel) -> Edit:
         """In a model's channels, for all its takes."""
-        channels = len(model.config.channels)
+        channels, device = len(model.config.channels), model.motion_mean.device
         given, mask = (torch.from_numpy(part[None, :, :channels]).to(model.motion_mean) for part in (self.given, self.mask))
+        reach = tuple(
+            Reach(torch.from_numpy(away[None, :, :channels]).to(device), torch.from_numpy(weight[None, :, :channels]).to(device))
+            for away, weight in zip(self.away, self.weight)
+        )
+        # Of frames that were cut away nobody is led.
+        reach = tuple(one.slice(0, len(self.given)) for one in reach)
         if model.vertices:
             shapes = model.face.targets[: len(ARKIT_NAMES)].flatten(1)
-            return VertexEdit(given, mask, model, torch.linalg.pinv(shapes, rtol=SHAPES_RTOL))
-        return Edit(model.standardise(given), mask)
+            return VertexEdit(given, mask, reach, model=model, inverse=torch.linalg.pinv(shapes, rtol=SHAPES_RTOL))
+        return Edit(model.standardise(given), mask, reach)
 
     def restore(self, coefficients: np.ndarray, head: np.ndarray, has_head: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """What a model made of the edit, (S, T, 52) and (S, T, 3), with the given values themselves where the mask is 1:
@@ -220,9 +287,7 @@ def plan_edit(
                 other = f"is locked at {before:.3g}; unlock it there" if kept[frame, channel] else f"is also set to {before:.3g}; keep one"
                 raise TalkerError(f"A keyframe at {keyframe.time:.2f} s sets {name} to {value:.3g}, where it {other}, or choose another time.")
             values[frame, channel], fixed[frame, channel] = value, True
-    given, mask = _fade(values, fixed, EASES * fps, DAMPING ** (FPS / fps))
-    given[:, : len(ARKIT_NAMES)] = given[:, : len(ARKIT_NAMES)].clip(0, 1)
-    return MotionEdit(given, mask, fps)
+    return MotionEdit(np.where(fixed, values, 0), fixed.astype(np.float32), *_reach(fixed, EASES * fps), fps)
 
 
 def still(frames: int, fps: float = FPS) -> Motion:
@@ -230,34 +295,27 @@ def still(frames: int, fps: float = FPS) -> Motion:
     return Motion(np.zeros((frames, len(ARKIT_NAMES)), np.float32), np.zeros((frames, len(HEAD_NAMES)), np.float32), fps)
 
 
-def _fade(values: np.ndarray, fixed: np.ndarray, eases: np.ndarray, damping: float) -> tuple[np.ndarray, np.ndarray]:
-    """(given, mask), both (T, C) float32, of values (T, C) that are fixed (T, C) in some frames; eases : (C,) frames;
-    damping : of a velocity, from one frame to the next.
+def _reach(fixed: np.ndarray, eases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(away, weight) of MotionEdit, both (2, T, C), where frames (T, C) are fixed; eases : (C,) frames.
 
-    Between two fixed frames that are closer than the ease, motion fades from one to the other.
+    Between two fixed frames that are closer than the ease, the correction fades from one's to the other's.
     """
-    given, mask = np.where(fixed, values, 0).astype(np.float64), fixed.astype(np.float64)
-    frames = np.arange(len(values))
+    away, weight = np.zeros((2, *fixed.shape), np.int64), np.zeros((2, *fixed.shape), np.float32)
+    frames = np.arange(len(fixed))
     for channel in np.flatnonzero(fixed.any(axis=0)):
-        column, is_fixed = values[:, channel].astype(np.float64), fixed[:, channel]
-        at = np.flatnonzero(is_fixed)
-        order = np.searchsorted(at, frames)
-        distance, carried = [], []
-        for direction, nearest in ((-1, order - 1), (1, order)):
-            exists = (nearest >= 0) & (nearest < len(at))
-            place = at[nearest.clip(0, len(at) - 1)]
-            away = np.where(exists, np.abs(frames - place), np.inf)
-            behind = (place + direction).clip(0, len(column) - 1)
-            velocity = np.where(is_fixed[behind], column[place] - column[behind], 0)
-            carried.append(column[place] + velocity * damping * (1 - damping**away) / (1 - damping))
-            distance.append(away)
-        reach = np.minimum(eases[channel], distance[0] + distance[1])
-        weight = [0.5 + 0.5 * np.cos(np.pi * np.minimum(away / reach, 1)) for away in distance]
-        total = weight[0] + weight[1]
-        free = ~is_fixed & (total > 0)
-        mask[free, channel] = (total - weight[0] * weight[1])[free]
-        given[free, channel] = (weight[0] * carried[0] + weight[1] * carried[1])[free] / total[free]
-    return given.astype(np.float32), mask.astype(np.float32)
+        at = np.flatnonzero(fixed[:, channel])
+        after = np.searchsorted(at, frames)
+        nearest = np.stack([after - 1, after])
+        exists = (nearest >= 0) & (nearest < len(at))
+        places = at[nearest.clip(0, len(at) - 1)] - frames
+        distance = np.where(exists, np.abs(places), np.inf)
+        fade = 0.5 + 0.5 * np.cos(np.pi * np.minimum(distance / np.minimum(eases[channel], distance.sum(axis=0)), 1))
+        total = fade.sum(axis=0)
+        led = ~fixed[:, channel] & (total > 0)
+        share = (total - fade.prod(axis=0))[led] / total[led]
+        weight[:, led, channel] = share * fade[:, led]
+        away[:, :, channel] = np.where(weight[:, :, channel] > 0, places, 0)
+    return away, weight
 
 
 def _shares(keep: tuple[float, float], frames: int) -> tuple[slice, slice]:
