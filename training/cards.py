@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from talker.atomic import whole_file
 from talker.checkpoints import load_checkpoint
 from training import style_evaluation
 from training.bars import Bar, number
-from training.beat import CORPUS_FILE
+from training.features import speech_of
 from training.style_evaluation import CONDITIONS
 
 CARD = "MODEL_CARD.md"
@@ -21,7 +19,7 @@ def write_card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) ->
     """Writes a checkpoint's MODEL_CARD.md whole or not at all.
 
     report : of the checkpoint, with all groups of measures
-    corpus : what it was trained and measured on
+    corpus : what it was measured on, and trained on where its config does not say on what
     run    : reports of all models that were measured beside it, for the comparison
     """
     with whole_file(folder / CARD) as path:
@@ -35,7 +33,7 @@ def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
     return _CARD.format(
         title=f"{kind['title']}, {config['steps']} steps", parameters=f"{sum(t.numel() for t in tensors.values()) / 1e6:.1f}",
         does=kind["does"].format(identities=len(config["identities"]), **{k: config.get(k) for k in ("window_frames", "face_vertices")}),
-        role=_ROLES.get(folder.name, "A denoiser of this project."), method=kind["method"], data=_data(corpus),
+        role=_ROLES.get(folder.name, "A denoiser of this project."), method=kind["method"], data=config.get("trained_on") or speech_of(corpus),
         walk=steps_of(report), sampler=report["sampler"], strangers=_strangers(report), animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
         command=" ".join(one["model"] for one in run), more="".join(_identities(report) + _styles(report)),
         identity_limits=_IDENTITY_LIMITS if config["identities"] else "",
@@ -112,24 +110,6 @@ def _model_row(one: dict, own: dict) -> str:
     return f"| {name} | {steps_of(one)} | {one['sampler']} | {errors['LBE']:.4f} | {errors['MBE']:.4f} | {errors['|FDD|']:.4f} |"
 
 
-def _data(corpus: Path) -> str:
-    """Recordings, speakers and hours of the corpus's training split, by where the speech comes from."""
-    content = json.loads((corpus / CORPUS_FILE).read_text(encoding="utf-8"))
-    engines, seen = defaultdict(lambda: [set(), 0.0]), set()
-    for name, entry in content["utterances"].items():
-        base = entry.get("base", name)
-        if entry["split"] == "train" and base not in seen:
-            seen.add(base)
-            engines[entry["engine"]][0].add(entry["speaker"])
-            engines[entry["engine"]][1] += entry["seconds"] / 3600
-    parts = [
-        f"{_ENGINES.get(engine, engine)} ({len(people)} speakers, {hours:.1f} h)"
-        for engine, (people, hours) in sorted(engines.items(), key=lambda item: -item[1][1])
-    ]
-    hours = sum(hours for _, hours in engines.values())
-    return f"{len(seen)} recordings, {hours:.1f} hours: {', '.join(parts)}"
-
-
 _BARRED = {
     "real_speech": "real speech and noise", "odd_sounds": "odd sounds", "other_languages": "languages never trained on",
     "identity_matching": "identities", "styles": "styles", "against": "what DiffusionTalker reaches",
@@ -165,11 +145,6 @@ _IDENTITY_LIMITS = (
     " Identities are voices of the corpus with styles drawn at random: a match means that the voice is similar, not that "
     "the person moves so. Most identities were learned from one recording."
 )
-
-_ENGINES = {
-    "recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng",
-    "language": "espeak-ng in other languages, one speaker each",
-}  # fmt: skip
 
 _ROLES = {
     "diffusiontalker": "Eight deterministic DDIM steps, distilled 32 → 16 → 8 from `diffusiontalker-teacher`. What "

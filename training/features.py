@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import zlib
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, groupby
@@ -152,6 +153,33 @@ def fingerprint(corpus: str | Path, encoder: str, variants: int, convolutions: b
     return digest.hexdigest()
 
 
+ENGINES = {
+    "recording": "LibriSpeech read English, aligned by pocketsphinx", "espeak": "espeak-ng",
+    "language": "espeak-ng in other languages, one speaker each",
+}  # fmt: skip
+"""What corpus.json calls where speech comes from -> the same in words, where they are others."""
+
+
+def speech_of(corpus: Path) -> str:
+    """Recordings, speakers and hours of a corpus's training split, by where the speech comes from; "" of a corpus whose
+    corpus.json does not say."""
+    file = corpus / CORPUS_FILE
+    entries = json.loads(file.read_text(encoding="utf-8"))["utterances"] if file.exists() else {}
+    engines, seen = defaultdict(lambda: [set(), 0.0]), set()
+    for name, entry in entries.items():
+        base = entry.get("base", name)
+        if entry["split"] == "train" and base not in seen and "engine" in entry:
+            seen.add(base)
+            engines[entry["engine"]][0].add(entry["speaker"])
+            engines[entry["engine"]][1] += entry["seconds"] / 3600
+    parts = [
+        f"{ENGINES.get(engine, engine)} ({len(people)} speakers, {hours:.1f} h)"
+        for engine, (people, hours) in sorted(engines.items(), key=lambda item: -item[1][1])
+    ]
+    hours = sum(hours for _, hours in engines.values())
+    return f"{len(seen)} recordings, {hours:.1f} hours: {', '.join(parts)}" if seen else ""
+
+
 def feature_caches(
     folder: str | Path,
     corpus: str | Path | None = None,
@@ -196,7 +224,8 @@ def feature_caches(
             if first is None and split == "validation":
                 caches[split] = caches["train"]
                 continue
-            notes = {"encoder": Path(encoder).name, "split": split, "fps": fps, "variants": variants, "made_from": made_from}
+            notes = {"encoder": Path(encoder).name, "split": split, "fps": fps, "variants": variants, "made_from": made_from,
+                     "speech": speech_of(Path(corpus))}  # fmt: skip
             write_feature_cache(path, [] if first is None else chain([first], encoded), notes)
         finally:
             with whole_file(_faults_file(path)) as temporary:

@@ -26,6 +26,10 @@ from training.loudness_jaw import loudness_jaw
 NOISE_DB = 15.0
 """Signal-to-noise ratio of the noisy condition, over the whole utterance."""
 
+NOISE_DRAWS = 4
+"""How often every utterance is heard in noise: with one draw each, the aperture at P B M of 25 speakers in noise scatters by
+several per cent."""
+
 WORSE = 1 / 3
 """By how much noise or another language may worsen a measure."""
 
@@ -60,9 +64,9 @@ class Spoken:
     motions: Sequence[np.ndarray]
 
 
-def noisy(speech: Speech, snr: float = NOISE_DB, exponent: float = 0.0) -> Speech:
-    """The speech in noise of power 1 / f^exponent (0 white, 1 pink), which depends on the speech's name alone."""
-    random = np.random.default_rng(zlib.crc32(speech.name.encode()))
+def noisy(speech: Speech, snr: float = NOISE_DB, exponent: float = 0.0, draw: int = 0) -> Speech:
+    """The speech in noise of power 1 / f^exponent (0 white, 1 pink), which depends on the speech's name and `draw` alone."""
+    random = np.random.default_rng([zlib.crc32(speech.name.encode()), draw])
     noise = coloured_noise(len(speech.samples), exponent, random)
     return Speech(np.clip(add_noise(speech.samples, noise, snr), -1, 1), speech.name)
 
@@ -102,32 +106,32 @@ def real_speech(
     takes      : per utterance; all count
     Returns {"clean", "noise"}: each a column of `measure` for "model", RIVAL and CORPUS, how takes differ, and bars.
     """
-    conditions = {"clean": lambda speech: speech, "noise": noisy}
-    spoken: dict[str, dict[str, list[Spoken]]] = {name: {"model": [], RIVAL: [], CORPUS: []} for name in conditions}
+    spoken: dict[str, dict[str, list[Spoken]]] = {name: {"model": [], RIVAL: [], CORPUS: []} for name in ("clean", "noise")}
     upper, lower, diversity = [], [], []
     for utterance in utterances:
         speech, phones = utterance.speech(), utterance.phones()
         frames = speech.frames(FPS)
         truth = utterance.motion(FPS, frames).coefficients
-        for name, condition in conditions.items():
-            heard = condition(speech)
-            sampled = talker.speak(heard, takes=takes, seed=seed)
+        versions = {"clean": [speech], "noise": [noisy(speech, draw=draw) for draw in range(NOISE_DRAWS)]}
+        for name, heard in versions.items():
+            sampled = [talker.speak(one, takes=takes, seed=seed) for one in heard]
             motions = {
-                "model": list(sampled.coefficients),
-                RIVAL: [loudness_jaw(heard.samples, frames)],
+                "model": [take for one in sampled for take in one.coefficients],
+                RIVAL: [loudness_jaw(one.samples, frames) for one in heard],
                 CORPUS: [truth],
             }
             for column, found in motions.items():
                 spoken[name][column].append(Spoken(phones, found))
             if name == "clean" and takes > 1:
-                spread = sampled.diversity()
+                spread = sampled[0].diversity()
                 upper.append(spread["upper_face"])
                 lower.append(spread["lips"])
-                diversity.append(metrics.diversity(sampled.coefficients))
+                diversity.append(metrics.diversity(sampled[0].coefficients))
     report: dict = {
         "utterances": len(spoken["clean"]["model"]),
         "takes": takes,
         "noise_db": NOISE_DB,
+        "noise_draws": NOISE_DRAWS,
         **{name: {column: measure(rows, rig) for column, rows in own.items()} for name, own in spoken.items()},
     }
     if upper:
@@ -190,7 +194,7 @@ def bars_against(ours: dict, reference: dict) -> list[Bar]:
 def as_text(report: dict, model: str) -> str:
     """The report of real_speech as aligned tables."""
     parts = []
-    for name, title in (("clean", "clean"), ("noise", f"white noise at {report['noise_db']:g} dB")):
+    for name, title in (("clean", "clean"), ("noise", f"white noise at {report['noise_db']:g} dB, drawn {report['noise_draws']} times")):
         columns = report[name]
         heading = f"{report['utterances']} unseen speakers, real speech, {title}, {report['takes']} takes"
         rows = [[words, *(columns[c][key] for c in ("model", RIVAL, CORPUS))] for key, words in NAMES.items()]

@@ -309,6 +309,7 @@ class Trainer:
             **({"style_encoder": Path(self.recipe.style_encoder).name} if self.recipe.style_encoder else {}),
             "steps": self.model.schedule.steps,
             "data": self.recipe.data,
+            **({"trained_on": speech} if (speech := self.caches["train"].notes.get("speech")) else {}),
             "weights": "exponential moving average" if self.average is not None else "last step",
             "trained_steps": self.step,
             "best_step": self.best["step"] if self.best else self.step,

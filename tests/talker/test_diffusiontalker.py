@@ -94,13 +94,14 @@ def test_features_of_another_encoder_are_refused():
         model(torch.randn(1, 20, 55), torch.tensor([1]), model.condition(torch.randn(20, 9), "anna"))
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_fast_gru_has_the_values_and_gradients_of_pytorchs(layers):
+def test_the_fast_gru_has_the_values_and_gradients_of_pytorchs(layers, bidirectional):
     torch.manual_seed(0)
-    fast = GRU(10, 12, layers, batch_first=True)
-    slow = nn.GRU(10, 12, layers, batch_first=True)
+    fast = GRU(10, 12, layers, batch_first=True, bidirectional=bidirectional)
+    slow = nn.GRU(10, 12, layers, batch_first=True, bidirectional=bidirectional)
     slow.load_state_dict(fast.state_dict())
-    x, weight = torch.randn(3, 17, 10, requires_grad=True), torch.randn(3, 17, 12)
+    x, weight = torch.randn(3, 17, 10, requires_grad=True), torch.randn(3, 17, 24 if bidirectional else 12)
     results = []
     for out in (fast.train()(x), slow(x)[0]):
         x.grad = None

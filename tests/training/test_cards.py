@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 
+from talker.checkpoints import load_config
 from talker.pipeline import CHECKPOINTS
 from training.__main__ import main
 from training.bars import Bar
-from training.cards import write_card
+from training.cards import card, write_card
 
 
 def measures(closed):
@@ -51,6 +52,10 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     folder = tmp_path / "diffusiontalker"
     shutil.copytree(CHECKPOINTS / "diffusiontalker", folder)
     ours, other = report("diffusiontalker", 0.09), report("scratch", 0.095)
+    trained_on = load_config(folder)["trained_on"]
+    assert f" {trained_on}." in card(ours, folder, corpus, [ours, other])  # whatever it is measured on
+    config = {k: v for k, v in load_config(folder).items() if k != "trained_on"}
+    (folder / "config.json").write_text(json.dumps(config))
     write_card(ours, folder, corpus, [ours, other])
     text = (folder / "MODEL_CARD.md").read_text()
     assert "1 recordings, 1.0 hours: flite (1 speakers, 1.0 h)." in text

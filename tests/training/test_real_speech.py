@@ -22,7 +22,8 @@ def test_noise_is_at_its_level_and_the_same_at_every_call():
     noise = heard.samples - speech.samples
     assert 10 * np.log10(np.mean(speech.samples**2) / np.mean(noise**2)) == pytest.approx(15, abs=0.05)
     assert np.array_equal(heard.samples, noisy(speech, 15.0).samples)
-    assert not np.array_equal(heard.samples, noisy(Speech(speech.samples, "other"), 15.0).samples)
+    for other in (noisy(Speech(speech.samples, "other"), 15.0), noisy(speech, 15.0, draw=1)):
+        assert not np.array_equal(heard.samples, other.samples)
 
 
 def syllables(open_at_closure=0.0):

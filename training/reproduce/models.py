@@ -97,8 +97,9 @@ def step_seconds(setup: Setup, runs: Sequence[Run]) -> list[float]:
             if run.diffusion_steps:
                 recipe = recipe.replace(diffusion_steps=run.diffusion_steps * (2 if run.teacher else 1))
             caches = feature_caches(setup.features, setup.corpus, setup.encoder, recipe.variants)
-            model = build_model(recipe, caches["train"])
             train = caches["train"]
+            # A student has the network of the first of its teachers, which its own recipe does not name.
+            model = build_model(run.chain()[0].changed_recipe().replace(diffusion_steps=recipe.diffusion_steps), train)
             if run.teacher:
                 student = make_student(model, run.diffusion_steps)
                 objective = DistillationObjective(objective_of(student, recipe, train), model)

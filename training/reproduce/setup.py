@@ -58,8 +58,8 @@ class Budget:
 
     name: str = "small"
     recipes: dict[str, str] = field(default_factory=lambda: dict(DEFAULT_RECIPES))
-    steps: int = 1000
-    distill_steps: int = 400
+    steps: int = 800
+    distill_steps: int = 300
     changes: tuple[tuple[str, object], ...] = ()
     own_steps: dict[str, int] = field(default_factory=dict)
     personal_steps: int = 600
