@@ -61,10 +61,12 @@ def corpus_as_vocaset(setup: Setup, rig: Rig) -> Path:
 
 
 def _as_scans(utterance, rig: Rig) -> tuple:
-    samples = utterance.speech().samples[: round(SENTENCE_SECONDS * SAMPLE_RATE)]
-    motion = utterance.motion(SCAN_FPS, round(len(samples) / SAMPLE_RATE * SCAN_FPS))
+    speech = utterance.speech()
+    samples = speech.samples[: round(SENTENCE_SECONDS * SAMPLE_RATE)]
+    frames = round(len(samples) / SAMPLE_RATE * SCAN_FPS)
+    coefficients = utterance.motion(SCAN_FPS, speech.frames(SCAN_FPS)).coefficients[:frames]
     audio = np.round(np.clip(samples, -1, 1) * 32767).astype(np.int16)
-    return utterance.speaker, utterance.id, rig.vertices, rig.pose(motion.coefficients), audio, SAMPLE_RATE
+    return utterance.speaker, utterance.id, rig.vertices, rig.pose(coefficients), audio, SAMPLE_RATE
 
 
 def measure(predict: Callable[[Speech, np.ndarray], np.ndarray], data: Vocaset, names: list, rig: Rig, fits: dict) -> dict:
