@@ -161,8 +161,8 @@ class Setup:
     @property
     def legend(self) -> str:
         """What a table's "ours" are trained and measured on, in words."""
-        seconds = sum(entry.get("seconds", 0) for entry in self._utterances.values() if entry["split"] == "train")
-        hours = f", {seconds / 3600:.1f} h to train on" if seconds else ""
+        train = {e.get("base", name): e.get("seconds", 0) for name, e in self._utterances.items() if e["split"] == "train"}
+        hours = f", {sum(train.values()) / 3600:.1f} h to train on" if any(train.values()) else ""
         return f"{self.data}{hours}, {self.budget.name} budget"
 
     def held_out(self, count: int | None = -1, split: str = "heldout_utterance") -> list[Utterance]:
