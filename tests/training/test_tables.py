@@ -227,6 +227,21 @@ def test_rows_train_side_by_side_in_processes_of_their_own(setup, tmp_path):
         assert "validation" in (run.trained(apart) / "log.jsonl").read_text()
 
 
+def test_the_longest_chain_of_trainings_begins_first(setup, tmp_path, monkeypatch):
+    """Of 4 steps from scratch, and 2 of a teacher with 1 + 1 of its students, so that nothing long is left for the end."""
+    fresh = dataclasses.replace(setup, runs=tmp_path / "runs")
+    order = []
+    monkeypatch.setattr("training.reproduce.runs.run_verb", lambda words, log: order.append(log.parent.name) or 0.0)
+    monkeypatch.setattr("training.reproduce.runs._link", lambda *_: None)
+    monkeypatch.setattr("training.reproduce.setup.Setup.prepare", lambda _: None)
+    rows = [scratch(fresh.budget, 64), student(fresh.budget, 8), scratch(fresh.budget, 8)]
+    for row in rows:
+        for run in row.order():
+            run.folder(fresh).mkdir(parents=True, exist_ok=True)
+    train(rows, fresh)
+    assert [name.rsplit("-", 1)[0] for name in order] == ["teacher", "scratch-8", "scratch-64", "student-16", "student-8"]
+
+
 def test_a_training_that_fails_says_why(setup):
     run = dataclasses.replace(teacher(setup.budget), name="broken", steps=1)
     broken = dataclasses.replace(setup, encoder="no/such/encoder")

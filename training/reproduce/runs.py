@@ -174,7 +174,7 @@ def side_by_side(function: Callable, arguments: Sequence[tuple], jobs: int, titl
 
 
 def train(runs: Iterable[Run], setup: Setup) -> None:
-    """Train what is not trained yet, teachers before students, setup.jobs side by side."""
+    """Train what is not trained yet, teachers before students, setup.jobs side by side, the longest first."""
     waiting = list(dict.fromkeys(link for run in runs for link in run.order()))
     waiting = [run for run in waiting if not run.finished(setup)]
     if not waiting:
@@ -190,6 +190,7 @@ def train(runs: Iterable[Run], setup: Setup) -> None:
         going: dict = {}
         while waiting or going:
             ready = [run for run in waiting if all(need.finished(setup) for need in run.needs())]
+            ready.sort(key=lambda run: -_steps_ahead(run, waiting))
             if pool is None:
                 run = ready[0]
                 waiting.remove(run)
@@ -206,6 +207,12 @@ def train(runs: Iterable[Run], setup: Setup) -> None:
             for future in done:
                 run = going.pop(future)
                 _finish(run, setup, future.result())
+
+
+def _steps_ahead(run: Run, waiting: Sequence[Run]) -> int:
+    """Training steps of a run and of the longest chain of runs that wait for it: the longest begins first, so that
+    no process is left alone with it at the end."""
+    return run.steps + max((_steps_ahead(one, waiting) for one in waiting if run in one.needs()), default=0)
 
 
 def _finish(run: Run, setup: Setup, seconds: float) -> None:
