@@ -6,10 +6,11 @@ cross-attention has the alignment mask: the token of frame t attends to the spee
 to all of it. Utterances of any length are sampled window after window (section 3.2), each after the end of the one
 before.
 
-Chosen here, where the paper is silent: layers normalise first and positions are learned; the step is encoded by its
-noise level, so that a student on a coarser grid hears the same time for the same noise; frames past the end of the
-speech are masked, so that a short window costs no padding; and a window's motion is shifted onto where the one
-before it ended (`DiffPoseTalk.forward`).
+Chosen here, where the paper is silent: layers normalise first and positions are learned; frames attend to one another
+the less the farther they are apart (`nearness`), because motion is smooth and noise is not, and to learn so much from
+nothing takes thousands of steps; the step is encoded by its noise level, so that a student on a coarser grid hears the
+same time for the same noise; frames past the end of the speech are masked, so that a short window costs no padding; and
+a window's motion is shifted onto where the one before it ended (`DiffPoseTalk.forward`).
 """
 
 from __future__ import annotations
@@ -91,20 +92,33 @@ class WindowCondition(Condition):
         )  # fmt: skip
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def nearness(heads: int, frames: int) -> Tensor:
+    """What attention's scores lose by distance: (heads, 1 + frames, 1 + frames), 0 to and from the first token.
+
+    In head h of H frames that are k apart lose k · 2^(-8h/H) (Press et al., Train Short, Test Long, ICLR 2022, ALiBi), in
+    both directions alike.
+    """
+    slope = 2.0 ** (-8 * torch.arange(1, heads + 1) / heads)
+    frame = torch.arange(frames)
+    return F.pad(-slope[:, None, None] * (frame[:, None] - frame).abs(), (1, 0, 1, 0))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, bias: Tensor | None = None) -> Tensor:
     """Scaled dot-product attention: (B, heads, L, d), (B, heads, M, d) twice -> (B, L, heads · d); keys count where
-    mask (B, M) is True.
+    mask (B, M) is True, and bias (heads, L, M) is added to the scores.
 
     Written out, because the backward pass of PyTorch's own on a CPU takes several times as long for windows this short.
     """
     scores = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+    if bias is not None:
+        scores = scores + bias
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None, None], -math.inf)
     return (scores.softmax(dim=-1).to(value) @ value).transpose(1, 2).flatten(-2)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: (B, L, d), with keys that count where mask (B, L) is True."""
+    """Multi-head self-attention: (B, L, d), with keys that count where mask (B, L) is True and a bias (heads, L, L)."""
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
@@ -112,9 +126,9 @@ class Attention(nn.Module):
         self.into = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
         query, key, value = self.into(hidden).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return self.out(attend(query, key, value, mask))
+        return self.out(attend(query, key, value, mask, bias))
 
 
 class SpeechAttention(nn.Module):
@@ -154,8 +168,8 @@ class DecoderLayer(nn.Module):
         self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, speech: Tensor, mask: Tensor | None) -> Tensor:
-        hidden = hidden + self.dropout(self.attention(self.norms[0](hidden), mask))
+    def forward(self, hidden: Tensor, speech: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
+        hidden = hidden + self.dropout(self.attention(self.norms[0](hidden), mask, bias))
         heard = self.speech(self.norms[1](hidden), speech, None if mask is None else mask[:, 1:])
         hidden = hidden + self.dropout(heard)
         return hidden + self.dropout(self.feed(self.norms[2](hidden)))
@@ -197,6 +211,7 @@ class DiffPoseTalk(MotionModel):
         self.head = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, self.channels))
         # The share of what the prediction of the last frame before a window is off that its frames are shifted by.
         time = torch.arange(1, config.window_frames + 1).clamp_max(previous + 1) / (previous + 1)
+        self.register_buffer("nearness", nearness(config.heads, previous + config.window_frames), persistent=False)
         self.register_buffer("fade", (torch.cos(math.pi / 2 * time) ** 2)[None, :, None], persistent=False)
 
     def hear(self, audio: Tensor) -> Tensor:
@@ -286,7 +301,7 @@ class DiffPoseTalk(MotionModel):
         if condition.valid is not None:
             mask = F.pad(condition.valid, (1 + previous.shape[1], 0), value=True)
         for layer in self.layers:
-            hidden = layer(hidden, speech, mask)
+            hidden = layer(hidden, speech, mask, self.nearness[:, : hidden.shape[1], : hidden.shape[1]])
         return self.head(self.norm(hidden[:, 1:]))
 
     def time(self, step: Tensor) -> Tensor:

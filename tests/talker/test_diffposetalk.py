@@ -8,7 +8,14 @@ from torch import nn
 
 from talker.editing import Edit
 from talker.errors import TalkerError
-from talker.models.diffposetalk import Attention, DiffPoseTalk, DiffPoseTalkConfig, SpeechAttention, WindowCondition
+from talker.models.diffposetalk import (
+    Attention,
+    DiffPoseTalk,
+    DiffPoseTalkConfig,
+    SpeechAttention,
+    WindowCondition,
+    nearness,
+)
 from talker.samplers import ancestral, ddim, take_generators
 from talker.schedules import cosine_schedule
 
@@ -42,8 +49,15 @@ def test_attention_is_that_of_pytorch():
     torch.manual_seed(1)
     ours, hidden = Attention(32, 4), torch.randn(2, 7, 32)
     mask = torch.arange(7) < torch.tensor([[7], [5]])
-    theirs = as_torch(ours, [ours.into])
-    assert torch.allclose(ours(hidden, mask), theirs(hidden, hidden, hidden, key_padding_mask=~mask)[0], atol=1e-6)
+    bias, theirs = nearness(4, 6), as_torch(ours, [ours.into])
+    blocked = torch.where(mask[:, None, None], bias, -torch.inf).flatten(0, 1)
+    assert torch.allclose(ours(hidden, mask, bias), theirs(hidden, hidden, hidden, attn_mask=blocked)[0], atol=1e-6)
+
+
+def test_frames_far_apart_attend_less_to_one_another():
+    """Scores fall by 2^(-8h/H) a frame in both directions (Press et al., ICLR 2022), the first token is near everybody."""
+    expected = torch.tensor([[0, 0, 0, 0], [0, 0, -1, -2], [0, -1, 0, -1], [0, -2, -1, 0]])
+    assert torch.equal(nearness(2, 3), torch.stack([expected / 16, expected / 256]))
 
 
 @pytest.mark.parametrize("alignment", [True, False])
