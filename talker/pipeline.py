@@ -20,7 +20,7 @@ from talker.guidance import Guidance, guidance_scales
 from talker.identity import AUTO, EnrolledIdentity, Identities, Match
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
-from talker.motion import ARKIT_NAMES, Motion, check_lengths
+from talker.motion import ARKIT_NAMES, Motion, check_lengths, steadied
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.style import StyleEncoder
 from talker.takes import Choices, Takes
@@ -308,8 +308,10 @@ class Talker:
         )  # fmt: skip
 
     def motion_of(self, clean: torch.Tensor, head: bool, edit: MotionEdit | None) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (S, T, 52) and head (S, T, 3) of what the model made, with what is given as it was given."""
+        """Coefficients (S, T, 52) and head (S, T, 3), steadied, of what the model made, with what is given as it was
+        given."""
         coefficients, rotation = (part.float().cpu().numpy() for part in self.denoiser.to_motion(clean))
+        rotation = steadied(rotation, self.denoiser.config.fps)
         if edit is not None:
             has_head = len(self.denoiser.config.channels) > len(ARKIT_NAMES)
             coefficients, rotation = edit.restore(coefficients, rotation, has_head)

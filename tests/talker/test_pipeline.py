@@ -56,6 +56,13 @@ def test_lips_agree_between_takes_and_brows_do_not(talker, speech):
     assert spread["upper_face"] > 5 * spread["lips"]
 
 
+def test_heads_move_and_do_not_tremble(talker, speech):
+    """From one frame to the next they hardly change direction, as the trembling of few steps would make them."""
+    head = np.degrees(talker.speak(speech, takes=2, seed=0).head)
+    assert head.std(axis=1).mean() > 0.5
+    assert np.abs(np.diff(head, n=2, axis=1)).mean() < 0.6 * np.abs(np.diff(head, axis=1)).mean()
+
+
 def test_less_lip_noise_brings_lips_together_and_leaves_the_upper_face(talker, speech):
     spread = {}
     for lip_noise in (0.0, 1.0):
