@@ -18,8 +18,10 @@ VALIDATOR := tests/gltf_validator/node_modules/installed
 demo: debian-packages $(VENV)/installed
 	$(BIN)/python app.py
 
+# Two processes, each with whole files of tests and one thread.
+test: export OMP_NUM_THREADS := 1
 test: debian-packages debian-packages-dev $(VENV)/installed-dev $(VALIDATOR)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache

@@ -3,6 +3,9 @@
 The speaking style encoder of DiffPoseTalk (Sun et al. 2024, section 3.3.1): a transformer encoder of four layers
 over a few seconds of motion, averaged over time. Trained by contrast (training.style_encoder), it tells how far a
 mouth opens, how brows and lids are held and how a head moves, and not what is said.
+
+How much something moves is hard to tell from an average over time of where it is. So, where `movement` of the config says
+so, the encoder is shown beside each channel how far it is from its own mean over the window, and how fast it moves.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ class StyleConfig:
     channels : names of the motion's channels
     frames   : T, frames of a window in training; longer motion is averaged over windows of as many
     fps      : frames a second
+    movement : whether it is shown movement beside the motion; see above; the paper does not
     styles   : the named styles with one line each, as many as the checkpoint has rows of vectors
     """
 
@@ -45,11 +49,29 @@ class StyleConfig:
     frames: int = 100
     fps: float = FPS
     dropout: float = 0.1
+    movement: bool = False
     styles: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """As written to config.json."""
         return {"model_type": self.model_type, **asdict(self)}
+
+
+def mean_over_time(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean (B, 1, C) of values (B, T, C) over frames that weigh 1 in weight (B, T), and not 0."""
+    weight = weight.to(values)[..., None]
+    return (values * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def movement(motion: Tensor, weight: Tensor, fps: float) -> tuple[Tensor, Tensor]:
+    """How far motion (B, T, C) is from its own mean over time, and how fast it moves: twice (B, T, C), from 0 up.
+
+    Speed is that to the next frame (0 where it, or this one, weighs nothing), in units a second over 2π: about a sway's amplitude times its
+    frequency in Hz.
+    """
+    together = (weight[:, 1:] * weight[:, :-1])[..., None]
+    speed = F.pad((motion.diff(dim=1) * together).abs() * (fps / (2 * math.pi)), (0, 0, 0, 1))
+    return (motion - mean_over_time(motion, weight)).abs(), speed
 
 
 class StyleEncoder(nn.Module):
@@ -58,7 +80,7 @@ class StyleEncoder(nn.Module):
     def __init__(self, config: StyleConfig):
         super().__init__()
         self.config = config
-        self.project = nn.Linear(len(config.channels), config.dim)
+        self.project = nn.Linear((3 if config.movement else 1) * len(config.channels), config.dim)
         layer = nn.TransformerEncoderLayer(
             config.dim, config.heads, 4 * config.dim, config.dropout, "gelu", batch_first=True, norm_first=True
         )
@@ -89,11 +111,13 @@ class StyleEncoder(nn.Module):
 
         NT-Xent compares directions alone, so a style's length would mean nothing.
         """
-        hidden = self.project((motion - self.motion_mean) / self.motion_std) + self.position[: motion.shape[1]]
+        seen = (motion - self.motion_mean) / self.motion_std
+        weight = seen.new_ones(seen.shape[:2]) if valid is None else valid.to(seen)
+        if self.config.movement:
+            seen = torch.cat([seen, *movement(seen, weight, self.config.fps)], dim=-1)
+        hidden = self.project(seen) + self.position[: motion.shape[1]]
         hidden = self.transformer(hidden, src_key_padding_mask=None if valid is None else ~valid).float()
-        weight = hidden.new_ones(hidden.shape[:2]) if valid is None else valid.to(hidden)
-        pooled = (hidden * weight[..., None]).sum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1)
-        return F.normalize(pooled, dim=-1)
+        return F.normalize(mean_over_time(hidden, weight).squeeze(1), dim=-1)
 
     @torch.inference_mode()
     def encode(self, motion: Motion) -> Tensor:

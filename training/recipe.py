@@ -51,6 +51,8 @@ class Recipe:
     lip_noise        : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
     heads, window_frames, previous_frames, alignment : of DiffPoseTalk; see DiffPoseTalkConfig
+    movement, partial_share : of the style encoder: see StyleConfig; and the share of its steps in which second halves show
+                       a part of the motion alone
     style_encoder    : folder of the trained style encoder; "" for a model without styles
     train_encoder    : train the speech encoder too, but for its convolutions
     flame            : the user's FLAME file, for motion in FLAME's terms; "" for ARKit's coefficients
@@ -105,6 +107,8 @@ class Recipe:
     window_frames: int = 100
     previous_frames: int = 10
     alignment: bool = True
+    movement: bool = False
+    partial_share: float = 0.0
     style_encoder: str = ""
     train_encoder: bool = False
     flame: str = ""

@@ -3,6 +3,11 @@
     python -m training style-encoder --corpus data/corpus --out runs/style-encoder
 
 The two halves of a few seconds of motion are of one style; those of other speakers are of others.
+
+Contrast stops learning once it tells speakers apart, for which what is held the same all the time is enough: a crooked
+mouth, a tilted head. Then styles say nothing of how lively brows and head are, and a model that is given them cannot
+follow. So in a share of the steps (`partial_share` of the recipe; 0 as published) second halves show a part of the face
+or the head alone, or movement without what is held, and have to be found by that.
 """
 
 from __future__ import annotations
@@ -32,6 +37,9 @@ from training.trainer import CHECKPOINT_FOLDER, VALIDATION_SEED, Trainer, add_ru
 
 TEMPERATURE = 0.1
 """τ of eq. 9 (section 4.2)."""
+
+PARTS = {"mouth": ("jaw", "mouth"), "brows": ("brow",), "eyes": ("eye",), "head": HEAD_NAMES}
+"""What a second half can be found by alone: beginnings of the channels' names. FLAME's expressions have no parts."""
 
 ACCURACY_BAR, AUC_BAR = 0.90, 0.95
 """What an encoder must reach on motion that it has not seen: nearest neighbours, and same or different speaker."""
@@ -81,6 +89,19 @@ def draw_halves(cache: FeatureCache, step: int, seed: int, size: int, frames: in
     return {"motion": motion, "valid": valid}
 
 
+def partly_shown(motion: Tensor, valid: Tensor, shown: list[int], mean: Tensor, moving: bool) -> Tensor:
+    """Motion (N, T, C) of which only some channels are seen, the others at their mean (C,) over the training motion;
+    with `moving`, these too without what is held: about that mean, not their own over the frames that are valid (N, T)."""
+    weight = valid[..., None].to(motion)
+    part = motion[..., shown]
+    if moving:
+        own = (part * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp_min(1)
+        part = part - own + mean[shown]
+    hidden = mean.expand_as(motion).clone()
+    hidden[..., shown] = part
+    return hidden * weight
+
+
 class StyleTrainer(Trainer):
     """A Trainer of the style encoder on the motion of feature caches."""
 
@@ -94,7 +115,16 @@ class StyleTrainer(Trainer):
         # Processes have negatives of their own, as in SimCLR without a gathered batch.
         share = self.recipe.batch_size // self.accelerator.num_processes
         seeds = [seed, self.accelerator.process_index] if self.accelerator.num_processes > 1 else seed
-        batch = draw_halves(self.caches[split], step, seeds, share, self.model.config.frames, len(self.model.config.channels))
+        config = self.model.config
+        batch = draw_halves(self.caches[split], step, seeds, share, config.frames, len(config.channels))
+        # All halves of a step alike, or what is shown would tell them apart; and alike in all processes.
+        rng = np.random.default_rng([seed, step, 1])
+        if rng.random() < self.recipe.partial_share:
+            parts = [[k for k, name in enumerate(config.channels) if name.startswith(p)] for p in PARTS.values()]
+            parts = [part for part in [*parts, list(range(len(config.channels)))] if part]
+            shown, moving = parts[rng.integers(len(parts))], rng.random() < 0.5
+            mean = self.model.motion_mean.to(batch["motion"])
+            batch["motion"][share:] = partly_shown(batch["motion"][share:], batch["valid"][share:], shown, mean, moving)
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
 
     def config(self) -> dict:
@@ -103,6 +133,7 @@ class StyleTrainer(Trainer):
             **self.model.config.to_dict(),
             "data": self.recipe.data,
             "batch_size": self.recipe.batch_size,
+            "partial_share": self.recipe.partial_share,
             "trained_steps": self.step,
             "best_step": self.best["step"] if self.best else self.step,
             "training_seconds": round(self.seconds, 1),
@@ -115,7 +146,8 @@ def build_style_encoder(recipe: Recipe, train: FeatureCache) -> StyleEncoder:
     channels = motion_channels(recipe, train)
     model = StyleEncoder(
         StyleConfig(
-            channels, recipe.hidden_dim, recipe.layers, recipe.heads, recipe.window_frames, recipe.fps, recipe.dropout
+            channels, recipe.hidden_dim, recipe.layers, recipe.heads, recipe.window_frames, recipe.fps, recipe.dropout,
+            recipe.movement,
         )
     )
     mean, std = (torch.from_numpy(np.asarray(part)).float()[: len(channels)] for part in train.motion_statistics())
@@ -241,7 +273,7 @@ _CARD = """# Speaking style encoder
 
 **Use.** The style that DiffPoseTalk is given: of a motion file, or one of the named styles below. It does not tell who somebody is.
 
-**Data.** Motion of the {data}, {trained_steps} steps, in each of which the halves of a few seconds of {batch} speakers were to find each other (NT-Xent, τ = {temperature}). The motion is an articulation model's, not captured; styles are what its speakers were drawn with: how far mouths open, smiles, brows, blinks, how heads sway.
+**Data.** Motion of the {data}, {trained_steps} steps, in each of which the halves of a few seconds of {batch} speakers were to find each other (NT-Xent, τ = {temperature}), in a share of {partial_share:g} of them with only a part of the second half shown, so that brows, lids, head and movement count too. The motion is an articulation model's, not captured; styles are what its speakers were drawn with: how far mouths open, smiles, brows, blinks, how heads sway.
 
 **Measured** by `python -m training style-encoder`, on motion that was held out:
 
@@ -261,7 +293,7 @@ def style_card(model: StyleEncoder, config: dict) -> str:
     """The text of a checkpoint's MODEL_CARD.md, from what its config.json holds."""
     bars = (Bar(*(bar[key] for key in ("measure", "value", "sense", "limit"))).row() for bar in config["bars"])
     return _CARD.format(
-        **{name: config[name] for name in ("layers", "heads", "dim", "data", "trained_steps")},
+        **{name: config[name] for name in ("layers", "heads", "dim", "data", "trained_steps", "partial_share")},
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, channels=len(config["channels"]),
         batch=config["batch_size"], temperature=TEMPERATURE, bars="\n".join(f"| {' | '.join(row)} |" for row in bars),
         styles="\n".join(f"- `{name}`: {line}" for name, line in config["styles"].items()),

@@ -7,7 +7,7 @@ import torch
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.motion import Motion, resample
-from talker.style import StyleConfig, StyleEncoder
+from talker.style import StyleConfig, StyleEncoder, movement
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,22 @@ def test_a_style_has_length_one_whatever_the_length_of_the_motion(encoder, rng):
     assert torch.allclose(style, torch.nn.functional.normalize(windows.mean(dim=0), dim=-1), atol=1e-5)
 
 
-def test_padding_does_not_count(encoder):
+def test_movement_of_a_sway_is_its_amplitude_and_its_frequency():
+    """Of a sinusoid of amplitude A and frequency f the mean distance from its mean is 2 A / π, the mean speed 4 A f."""
+    amplitude, hertz = 3.0, 0.5
+    time = torch.arange(240) / 30
+    sway = amplitude * torch.sin(2 * torch.pi * hertz * time)[None, :, None]
+    distance, speed = movement(sway, torch.ones(1, 240), 30.0)
+    assert float(distance.mean()) == pytest.approx(2 / torch.pi * amplitude, rel=0.01)
+    assert float(speed.mean()) == pytest.approx(4 * amplitude * hertz / (2 * torch.pi), rel=0.01)
+    still = movement(torch.ones(1, 10, 1), torch.ones(1, 10), 30.0)
+    assert all(torch.equal(part, torch.zeros(1, 10, 1)) for part in still)
+
+
+@pytest.mark.parametrize("with_movement", [False, True])
+def test_padding_does_not_count(with_movement):
     torch.manual_seed(1)
+    encoder = StyleEncoder(StyleConfig(movement=with_movement)).eval()
     motion = torch.randn(2, 100, 55)
     valid = (torch.arange(100) < 60).expand(2, -1)
     with torch.inference_mode():

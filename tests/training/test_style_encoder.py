@@ -14,7 +14,7 @@ from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 from training.recipe import Recipe
 from training.style_encoder import (
     NAMED_STYLES, StyleObjective, StyleTrainer, build_style_encoder, draw_halves, name_styles,
-    nearest_neighbour_accuracy, nt_xent, same_speaker_auc, utterance_styles,
+    nearest_neighbour_accuracy, nt_xent, partly_shown, same_speaker_auc, utterance_styles,
 )  # fmt: skip
 from training.trainer import make_accelerator
 
@@ -69,6 +69,27 @@ def test_halves_follow_each_other_and_are_of_different_speakers(caches):
         assert len(starts) == 1 and torch.equal(cache.motion[starts[0] : starts[0] + 2 * length], halves)
     again, later = draw_halves(cache, 3, 0, 8, 30, 55), draw_halves(cache, 4, 0, 8, 30, 55)
     assert torch.equal(again["motion"], batch["motion"]) and not torch.equal(later["motion"], batch["motion"])
+
+
+def test_a_part_is_shown_as_it_is_or_without_what_is_held():
+    """Three channels of two frames and one of padding: the middle one is shown, the others stay at their mean."""
+    motion = torch.tensor([[[1.0, 10.0, 5.0], [3.0, 20.0, 5.0], [0.0, 0.0, 0.0]]])
+    valid, mean = torch.tensor([[True, True, False]]), torch.tensor([2.0, 12.0, 4.0])
+    seen = partly_shown(motion, valid, [1], mean, moving=False)
+    assert seen.tolist() == [[[2.0, 10.0, 4.0], [2.0, 20.0, 4.0], [0.0, 0.0, 0.0]]]
+    moving = partly_shown(motion, valid, [0, 1], mean, moving=True)
+    assert moving.tolist() == [[[1.0, 7.0, 4.0], [3.0, 17.0, 4.0], [0.0, 0.0, 0.0]]]
+
+
+@pytest.mark.parametrize("share, hidden", [(0.0, 0), (1.0, 8)])
+def test_second_halves_show_a_part_in_a_share_of_the_steps(caches, tmp_path, share, hidden):
+    recipe = RECIPE.replace(partial_share=share)
+    model = build_style_encoder(recipe, caches["train"])
+    trainer = StyleTrainer(recipe, StyleObjective(model), caches, tmp_path, make_accelerator(recipe, cpu=True), progress=False)
+    whole = draw_halves(caches["train"], 5, recipe.seed, 8, 30, 55)["motion"]
+    shown = trainer.batch(5)["motion"]
+    assert torch.equal(shown[:8], whole[:8])
+    assert (shown != whole).flatten(1).any(dim=1).sum() == hidden
 
 
 def test_measures_by_hand():
