@@ -94,15 +94,17 @@ def measure(
     """NAMES against the corpus's motion, one of CONDITIONS given, and how takes differ.
 
     takes   : of each utterance; the k-th takes of all utterances are one run (the paper averages over 10 runs)
+    seed    : of the first utterance, one more for each further one: where a take blinks and raises the brows is decided by
+              its noise, and the same noise for all would be one draw of it for all
     options : further arguments of Talker.speak
     Returns NAMES -> mean over runs, metres where they are lengths; "NAME ±" -> half the 95 % confidence interval over
     runs, where there are several; "Div exp", metres, and "Div head", degrees: see metrics.vertex_diversity and
     metrics.diversity. What is of the head is None for a model without one.
     """
     rows, expression, heads, has_head = [], [], [], False
-    for one in spoken:
+    for index, one in enumerate(spoken):
         speech = one.utterance.speech()
-        sampled: Takes = talker.speak(speech, takes=takes, seed=seed, style=one.style(condition), **options)
+        sampled: Takes = talker.speak(speech, takes=takes, seed=seed + index, style=one.style(condition), **options)
         truth = one.utterance.motion(sampled.fps, speech.frames(sampled.fps))
         has_head |= bool(sampled.head.any())
         rows.append([surface.compare(c, h, truth) for c, h in zip(sampled.coefficients, sampled.head)])

@@ -37,10 +37,11 @@ class Talker:
 
     def __init__(self, corpus):
         self.truth = {one.id: one for one in read_corpus(corpus)}
-        self.heard = []
+        self.heard, self.seeds = [], []
 
     def speak(self, speech, takes, seed, style, **options):
         self.heard.append((speech.name, style, options))
+        self.seeds.append(seed)
         motion = self.truth[speech.name].motion(30.0, speech.frames(30.0))
         coefficients = np.repeat(motion.coefficients[None], takes, axis=0)
         coefficients[..., BROW] = 0.5 if style is None else style.coefficients[:, BROW]
@@ -70,6 +71,8 @@ def test_a_talker_that_follows_styles_is_right_with_the_right_one_alone(corpus):
     swing = [0.4, 0.4, 0.1, 0.1]
     assert found["none"]["FDD"] / found["random"]["FDD"] == pytest.approx(np.mean(swing) / 0.3, rel=0.05)
     assert found["none"]["MOD"] == 0 and found["none"]["BA"] == 1
+    # Every utterance has noise of its own, the same in all conditions.
+    assert talker.seeds == 3 * list(range(len(spoken)))
     assert talker.heard[0][2] == {"guidance": {"style": 3.0}} and talker.heard[-1][1] is None
     bars = style_evaluation.bars(found | {"right": right | {"BA": 0.8}}, corpus_alignment=0.9)
     assert [bar.value for bar in bars][:2] == [0, 0] and np.isnan(bars[2].value) and bars[-1].value == pytest.approx(0.8 / 0.9) and not bars[-1].holds
