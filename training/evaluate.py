@@ -125,7 +125,7 @@ def evaluate(
 
     sampling, steps : for comparisons, see walking
     takes           : per utterance
-    most_known      : held-out utterances of known speakers, evenly spread, for errors; voices and styles take all of them
+    most_known      : held-out utterances of known speakers, evenly spread; voices are matched of all of them
     """
     talker = walking(model, sampling, steps)
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid][:limit]
@@ -153,7 +153,7 @@ def evaluate(
     if known and only in (None, "identities") and talker.denoiser.library is not None:
         report["identity_matching"] = identities_clean_and_noisy(talker, known)
     if known and only in (None, "styles") and "style" in talker.denoiser.guidances:
-        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(known, "styles"), default_rig(), takes)
+        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(chosen, "styles"), default_rig(), takes)
     return report
 
 
