@@ -58,7 +58,7 @@ class StyleConfig:
 
 
 def mean_over_time(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean (B, 1, C) of values (B, T, C) over frames that weigh 1 in weight (B, T), and not 0."""
+    """Mean (B, 1, C) of values (B, T, C) over the frames whose weight (B, T), 0 or 1 or bool, is not 0."""
     weight = weight.to(values)[..., None]
     return (values * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp_min(1)
 
@@ -66,8 +66,8 @@ def mean_over_time(values: Tensor, weight: Tensor) -> Tensor:
 def movement(motion: Tensor, weight: Tensor, fps: float) -> tuple[Tensor, Tensor]:
     """How far motion (B, T, C) is from its own mean over time, and how fast it moves: twice (B, T, C), from 0 up.
 
-    Speed is that to the next frame (0 where it, or this one, weighs nothing), in units a second over 2π: about a sway's amplitude times its
-    frequency in Hz.
+    Speed is that to the next frame (0 where it, or this one, weighs nothing), in units a second over 2π: about a sway's
+    amplitude times its frequency in Hz.
     """
     together = (weight[:, 1:] * weight[:, :-1])[..., None]
     speed = F.pad((motion.diff(dim=1) * together).abs() * (fps / (2 * math.pi)), (0, 0, 0, 1))

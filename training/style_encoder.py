@@ -27,7 +27,7 @@ from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models.motion_model import COEFFICIENT_STD_FLOOR, HEAD_STD_FLOOR
 from talker.motion import HEAD_NAMES
-from talker.style import StyleConfig, StyleEncoder
+from talker.style import StyleConfig, StyleEncoder, mean_over_time
 from training.bars import Bar, bar_table
 from training.beat import read_corpus
 from training.cards import CARD
@@ -92,14 +92,12 @@ def draw_halves(cache: FeatureCache, step: int, seed: int, size: int, frames: in
 def partly_shown(motion: Tensor, valid: Tensor, shown: list[int], mean: Tensor, moving: bool) -> Tensor:
     """Motion (N, T, C) of which only some channels are seen, the others at their mean (C,) over the training motion;
     with `moving`, these too without what is held: about that mean, not their own over the frames that are valid (N, T)."""
-    weight = valid[..., None].to(motion)
     part = motion[..., shown]
     if moving:
-        own = (part * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp_min(1)
-        part = part - own + mean[shown]
+        part = part - mean_over_time(part, valid) + mean[shown]
     hidden = mean.expand_as(motion).clone()
     hidden[..., shown] = part
-    return hidden * weight
+    return hidden * valid[..., None]
 
 
 class StyleTrainer(Trainer):
