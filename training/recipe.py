@@ -48,7 +48,7 @@ class Recipe:
     backbone         : of 3DiFACE; see ThreeDiFaceConfig
     left_out         : speakers of the corpus that take no part in the training
     drop_audio       : share of the crops that 3DiFACE hears no speech with
-    lip_noise        : of the model, or of a distillation's students; see MotionConfig
+    lip_noise, upper_noise : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
     heads, window_frames, previous_frames, alignment : of DiffPoseTalk; see DiffPoseTalkConfig
     movement, partial_share : of the style encoder: see StyleConfig; and the share of its steps in which second halves show
@@ -96,6 +96,7 @@ class Recipe:
     best_by: tuple[str, ...] = ("total",)
     stages: tuple[int, ...] = ()
     lip_noise: float = 1.0
+    upper_noise: float = 1.0
     rig: str = ""
     skip: bool = False
     lip_guidance: float = 0.0

@@ -21,7 +21,7 @@ from talker.editing import Edit, edited
 from talker.errors import TalkerError
 from talker.guidance import guided
 from talker.identity import IDENTITY_DIM, TEMPERATURE, IdentityLibrary
-from talker.motion import ARKIT_NAMES, FLAME_NAMES, FPS, HEAD_NAMES, LIP_REGION
+from talker.motion import ARKIT_NAMES, FLAME_NAMES, FPS, HEAD_NAMES, LIP_REGION, UPPER_FACE_REGION
 from talker.schedules import Schedule, linear_schedule
 from talker.windows import windowed
 
@@ -104,6 +104,8 @@ class MotionConfig:
     sampler     : "ancestral", or "ddim" for distilled students
     lip_noise   : scale of the noise from which sampling starts, in the lip region: below 1, takes of one
                   utterance agree about the lips, which speech decides, and differ elsewhere as before
+    upper_noise : the same of brows and eyes, in models of coefficients: above 1, they move as far and blink as often as
+                  what was learned from, of which a few deterministic steps fall short
     identity_dim, temperature, learn_temperature : of the identity library
     """
 
@@ -117,6 +119,7 @@ class MotionConfig:
     fps: float = FPS
     sampler: str = "ancestral"
     lip_noise: float = 1.0
+    upper_noise: float = 1.0
     identity_dim: int = IDENTITY_DIM
     temperature: float = TEMPERATURE
     learn_temperature: bool = False
@@ -202,13 +205,15 @@ class MotionModel(nn.Module):
         return slice(start, self.channels) if self.config.channels[start:] == list(HEAD_NAMES) else None
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
-        """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise.
+        """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise, in brows
+        and eyes by config.upper_noise.
 
         A model trained on squared errors predicts means, and to it a start without noise is the likeliest one;
         at the first step it sees hardly anything but noise, so nothing of the speech is lost.
         """
         scale = torch.ones(self.channels, device=noise.device)
         scale[torch.from_numpy(LIP_REGION)] = self.config.lip_noise
+        scale[torch.from_numpy(UPPER_FACE_REGION)] = self.config.upper_noise
         return noise * scale
 
     def condition(

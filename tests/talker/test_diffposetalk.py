@@ -117,6 +117,18 @@ def test_null_conditions_replace_speech_and_style_of_each_take(model):
     assert torch.allclose(guided, null + 1.15 * (unstyled - null) + 3.0 * (full - unstyled), atol=1e-4)
 
 
+def test_a_style_reaches_every_frame():
+    """Where no frame hears the first token, that of a model without layers, styles differ in all of them all the same; and
+    a style, whose length is one, weighs as much as inputs of unit variance."""
+    model, x = small(layers=0), torch.randn(1, 20, 55)
+    styles = torch.nn.functional.normalize(torch.randn(2, 128), dim=1)
+    one, other = (model.condition(torch.randn(20, 6), style=style) for style in styles)
+    with torch.inference_mode():
+        moved = model.predict(x, torch.tensor([3]), one) - model.predict(x, torch.tensor([3]), other)
+    assert (moved[0].abs().amax(dim=1) > 1e-3).all()
+    assert torch.allclose(model.speaker_features(one, 1).square().mean(), torch.tensor(1.0))
+
+
 def test_any_length_is_sampled_window_after_window_with_a_seed(model):
     condition, seen = model.condition(torch.randn(45, 6), style=torch.randn(128)), []
     noise = torch.randn(3, 45, 55)

@@ -17,6 +17,7 @@ from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.models.facediffuser import FaceDiffuser
 from talker.models.regression import Regression
+from talker.motion import LIP_REGION, UPPER_FACE_REGION
 from talker.pipeline import available_models
 from talker.schedules import cosine_schedule, linear_schedule
 from talker.style import StyleConfig, StyleEncoder
@@ -71,6 +72,17 @@ def test_less_lip_noise_brings_lips_together_and_leaves_the_upper_face(talker, s
         spread[lip_noise] = other.speak(speech, takes=4).diversity()
     assert spread[0.0]["lips"] < 0.9 * spread[1.0]["lips"]
     assert spread[0.0]["upper_face"] == pytest.approx(spread[1.0]["upper_face"], rel=0.1)
+
+
+def test_more_upper_noise_moves_brows_and_eyes_further_and_leaves_the_lips(talker, speech):
+    moved = {}
+    for upper_noise in (1.0, 2.0):
+        other = Talker.from_pretrained("diffusiontalker")
+        other.denoiser.config = dataclasses.replace(other.denoiser.config, upper_noise=upper_noise)
+        deviation = other.speak(speech, takes=4).coefficients.std(axis=1).mean(axis=0)
+        moved[upper_noise] = deviation[UPPER_FACE_REGION].mean(), deviation[LIP_REGION].mean()
+    assert moved[2.0][0] > 1.2 * moved[1.0][0]
+    assert moved[2.0][1] == pytest.approx(moved[1.0][1], rel=0.05)
 
 
 def test_speech_opens_the_mouth_and_silence_does_not(talker, speech):

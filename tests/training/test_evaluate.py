@@ -14,8 +14,8 @@ from talker.pipeline import Talker
 from talker.schedules import cosine_schedule
 from training import evaluate as evaluation
 from training.__main__ import main
-from training.beat import CORPUS_FILE, write_motion, write_wav
-from training.evaluate import _finite, set_against, set_beside_teacher, walking
+from training.beat import CORPUS_FILE, read_corpus, write_motion, write_wav
+from training.evaluate import _finite, errors, set_against, set_beside_teacher, walking
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,22 @@ def test_the_models_own_motion_has_errors_of_the_other_takes_alone(corpus, tmp_p
     assert (report["steps"], report["steps_walked"], report["sampler"]) == (8, 8, "ddim")
     assert report["held_out_utterances"]["takes"] == 4 and "lip_noise" not in report
     assert 0 < report["held_out_utterances"]["LBE"] < 0.1 < report["held_out_utterances"]["MBE"]
+
+
+def test_every_utterance_has_noise_of_its_own(corpus):
+    """Else its blinks would fall on the same frames as all others'."""
+    seeds, talker = [], Talker.from_pretrained("diffusiontalker")
+
+    class Counting:
+        def speak(self, speech, takes, seed):
+            seeds.append(seed)
+            return talker.speak(speech, takes=takes, seed=seed)
+
+    (utterance,) = read_corpus(corpus)
+    spoken = ([utterance], 3), ([utterance], 4), (2 * [utterance], 3)
+    first, again, both = (errors(Counting(), utterances, takes=1, seed=seed) for utterances, seed in spoken)
+    assert seeds == [3, 4, 3, 4] and both["takes"] == 2
+    assert both["MBE"] == pytest.approx((first["MBE"] + again["MBE"]) / 2) and first["MBE"] != again["MBE"]
 
 
 def test_a_voice_of_the_library_is_found_clean_and_counted_in_noise(corpus, tmp_path):

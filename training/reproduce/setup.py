@@ -33,7 +33,7 @@ PAPER_RECIPES = {
 }  # fmt: skip
 """The same with the papers' own hyper-parameters; students learn with their teacher's."""
 
-SMALL_STEPS = {"diffposetalk": 1200, "style-encoder": 400, "3diface": 6000}
+SMALL_STEPS = {"style-encoder": 400, "3diface": 6000}
 """Training steps of the small budget where they are not those of the others."""
 
 FAST = {"sampler": "dpm-solver++", "steps": 20}
