@@ -153,7 +153,8 @@ _ROLES = {
     "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
     "steps and ancestral sampling. For comparisons, and for distilling again.",
     "diffposetalk": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `diffposetalk-teacher`. Takes start from "
-    "more noise in brows and eyes, which few steps move too little (`upper_noise` in `config.json`).",
+    "less noise in the lip region, which speech decides (`lip_noise` in `config.json`), and from more in brows and eyes, "
+    "which few steps move too little (`upper_noise`).",
     "diffposetalk-teacher": "The model that `diffposetalk` was distilled from; the same in everything but its 500 steps and "
     "ancestral sampling. For comparisons, and for distilling again.",
     "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`.",
