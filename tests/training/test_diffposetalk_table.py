@@ -41,7 +41,7 @@ def test_rows_are_trained_with_the_style_encoder_of_what_they_make(setup):
     # Geometric losses are left out one by one, and every ablation is a training of its own.
     assert settings(runs["without geometric losses"].words(setup)).keys() > {"loss_weights.vertex", "loss_weights.smooth"}
     assert len({run.folder(setup) for run in runs.values()}) == 5
-    assert rows_of(SMALL)["ours"].steps == 1200
+    assert rows_of(SMALL)["ours"].steps == 800
 
 
 def made_up(function, arguments, jobs, title):
