@@ -41,6 +41,9 @@ LIP_REGION = np.array([i for i, n in enumerate(ARKIT_NAMES) if n.startswith(("ja
 UPPER_FACE_REGION = np.array([i for i, n in enumerate(ARKIT_NAMES) if n.startswith(("brow", "eye"))])
 """Indices of the coefficients that move brows, lids and eyes (19)."""
 
+BROW_REGION = np.array([i for i, n in enumerate(ARKIT_NAMES) if n.startswith("brow")])
+"""Indices of the coefficients that move the brows (5)."""
+
 HEAD_NAMES: tuple[str, ...] = ("yaw", "pitch", "roll")
 """Head rotation in radians, in this order: R = Ry(yaw) @ Rx(pitch) @ Rz(roll), right-handed, with
 +X to the face's own left, +Y up and +Z out of the face. So yaw > 0 turns to the face's own left,
@@ -48,6 +51,9 @@ pitch > 0 nods down, roll > 0 raises the face's own left side."""
 
 HEAD_BAND = 4.0
 """Hz up to which heads sway and nod in speech."""
+
+BROW_BAND = 5.0
+"""Hz up to which brows move: a quick raise takes an eighth of a second."""
 
 FLAME_NAMES: tuple[str, ...] = (*(f"expression{k}" for k in range(1, 51)), "jawX", "jawY", "jawZ")
 """Channels of a face in FLAME's terms (Li et al. 2017): 50 coefficients of expression, and the jaw's rotation as axis
@@ -79,15 +85,15 @@ LENGTH_SHARE = 0.02
 and microphones stop one after the other, and neither clock is exact."""
 
 
-def steadied(head: np.ndarray, fps: float) -> np.ndarray:
-    """Head rotation (..., T, 3) without what is faster than HEAD_BAND: forwards and backwards through a Butterworth
-    filter of second order, so that nothing comes later.
+def steadied(motion: np.ndarray, fps: float, band: float) -> np.ndarray:
+    """Motion (..., T, C) without what is faster than `band` Hz: forwards and backwards through a Butterworth filter of
+    second order, so that nothing comes later.
 
-    A sampler of few steps leaves a tenth of a degree of its noise in every frame, which a head of that mass cannot do and
-    eyes see as a tremble.
+    A sampler of few steps leaves a little of its noise in every frame, a tenth of a degree of the head and a hundredth of
+    a brow's way, which neither can do and eyes see as a tremble.
     """
-    sections = butter(2, HEAD_BAND, fs=fps, output="sos")
-    return sosfiltfilt(sections, head, axis=-2, padlen=min(9, head.shape[-2] - 1)).astype(head.dtype)
+    sections = butter(2, band, fs=fps, output="sos")
+    return sosfiltfilt(sections, motion, axis=-2, padlen=min(9, motion.shape[-2] - 1)).astype(motion.dtype)
 
 
 def check_lengths(motion: Motion, seconds: float, label: str) -> None:

@@ -20,7 +20,7 @@ from talker.guidance import Guidance, guidance_scales
 from talker.identity import AUTO, EnrolledIdentity, Identities, Match
 from talker.models import DENOISERS
 from talker.models.motion_model import MotionModel
-from talker.motion import ARKIT_NAMES, Motion, check_lengths, steadied
+from talker.motion import ARKIT_NAMES, BROW_BAND, BROW_REGION, HEAD_BAND, Motion, check_lengths, steadied
 from talker.samplers import SAMPLERS, draw_noise, take_generators
 from talker.style import StyleEncoder
 from talker.takes import Choices, Takes
@@ -308,10 +308,13 @@ class Talker:
         )  # fmt: skip
 
     def motion_of(self, clean: torch.Tensor, head: bool, edit: MotionEdit | None) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (S, T, 52) and head (S, T, 3), steadied, of what the model made, with what is given as it was
-        given."""
+        """Coefficients (S, T, 52) and head (S, T, 3), brows and head steadied, of what the model made, with what is given
+        as it was given. Coefficients that were fitted to vertices stay as they were fitted."""
         coefficients, rotation = (part.float().cpu().numpy() for part in self.denoiser.to_motion(clean))
-        rotation = steadied(rotation, self.denoiser.config.fps)
+        fps = self.denoiser.config.fps
+        rotation = steadied(rotation, fps, HEAD_BAND)
+        if not self.denoiser.vertices:
+            coefficients[..., BROW_REGION] = steadied(coefficients[..., BROW_REGION], fps, BROW_BAND).clip(0, 1)
         if edit is not None:
             has_head = len(self.denoiser.config.channels) > len(ARKIT_NAMES)
             coefficients, rotation = edit.restore(coefficients, rotation, has_head)

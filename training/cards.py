@@ -149,7 +149,7 @@ _IDENTITY_LIMITS = (
 _ROLES = {
     "diffusiontalker": "Eight deterministic DDIM steps, distilled 32 → 16 → 8 from `diffusiontalker-teacher`. What "
     "`python -m talker` and the app load. Takes start from less noise in the lip region, which speech decides "
-    "(`lip_noise` in `config.json`).",
+    "(`lip_noise` in `config.json`), and from more in brows and eyes, which few steps move too little (`upper_noise`).",
     "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
     "steps and ancestral sampling. For comparisons, and for distilling again.",
     "diffposetalk": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `diffposetalk-teacher`. Takes start from "
@@ -157,7 +157,9 @@ _ROLES = {
     "which few steps move too little (`upper_noise`).",
     "diffposetalk-teacher": "The model that `diffposetalk` was distilled from; the same in everything but its 500 steps and "
     "ancestral sampling. For comparisons, and for distilling again.",
-    "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`.",
+    "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`. Takes start from less noise where "
+    "lips and jaw move, which speech decides (`lip_noise` in `config.json`), and from more elsewhere, as few steps move lids "
+    "and brows too little (`upper_noise`).",
     "3diface-teacher": "The model that `3diface` was distilled from; the same in everything but its 500 steps and ancestral "
     "sampling. For comparisons, and for distilling again.",
 }

@@ -104,8 +104,8 @@ class MotionConfig:
     sampler     : "ancestral", or "ddim" for distilled students
     lip_noise   : scale of the noise from which sampling starts, in the lip region: below 1, takes of one
                   utterance agree about the lips, which speech decides, and differ elsewhere as before
-    upper_noise : the same of brows and eyes, in models of coefficients: above 1, they move as far and blink as often as
-                  what was learned from, of which a few deterministic steps fall short
+    upper_noise : the same of brows and eyes, in models of vertices of all but lips and jaw: above 1, they move as far
+                  and blink as often as what was learned from, of which a few deterministic steps fall short
     identity_dim, temperature, learn_temperature : of the identity library
     """
 

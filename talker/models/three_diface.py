@@ -239,8 +239,10 @@ class ThreeDiFace(MotionModel):
         self.vertex_range.copy_(widened(vertices, VERTEX_MARGIN))
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
-        """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw."""
-        return noise * (1 + self.lip_share() * (self.config.lip_noise - 1))
+        """Standard normal noise (S, T, 3 V), scaled by config.lip_noise as far as a vertex goes with lips and jaw, and by
+        config.upper_noise as far as it does not."""
+        lips = self.lip_share()
+        return noise * (lips * self.config.lip_noise + (1 - lips) * self.config.upper_noise)
 
     def lip_share(self) -> torch.Tensor:
         """(3 V,) how far each coordinate's vertex goes with lips and jaw: of all that the shapes move it, their share."""

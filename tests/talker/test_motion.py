@@ -18,12 +18,12 @@ def test_what_is_slow_stays_in_place_and_what_is_fast_goes(fps, hertz):
     head = wave(hertz, fps)
     middle = slice(int(2 * fps), -int(2 * fps))
     gain = 1 / (1 + (np.tan(np.pi * hertz / fps) / np.tan(np.pi * HEAD_BAND / fps)) ** 4)
-    assert np.allclose(steadied(head, fps)[middle], gain * head[middle], atol=1e-4)
+    assert np.allclose(steadied(head, fps, HEAD_BAND)[middle], gain * head[middle], atol=1e-4)
 
 
 def test_heads_of_takes_and_of_a_single_frame_are_steadied_alike():
     heads = np.random.default_rng(0).normal(size=(2, 40, 3)).astype(np.float32)
-    both = steadied(heads, 30.0)
-    assert both.dtype == np.float32 and np.array_equal(both[1], steadied(heads[1], 30.0))
-    assert np.allclose(steadied(heads[:, :1], 30.0), heads[:, :1], atol=1e-6)
-    assert np.allclose(steadied(np.full((3, 3), 0.2), 30.0), 0.2)
+    both = steadied(heads, 30.0, HEAD_BAND)
+    assert both.dtype == np.float32 and np.array_equal(both[1], steadied(heads[1], 30.0, HEAD_BAND))
+    assert np.allclose(steadied(heads[:, :1], 30.0, HEAD_BAND), heads[:, :1], atol=1e-6)
+    assert np.allclose(steadied(np.full((3, 3), 0.2), 30.0, HEAD_BAND), 0.2)

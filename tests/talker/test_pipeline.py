@@ -17,7 +17,7 @@ from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.models.facediffuser import FaceDiffuser
 from talker.models.regression import Regression
-from talker.motion import LIP_REGION, UPPER_FACE_REGION
+from talker.motion import BROW_REGION, LIP_REGION, UPPER_FACE_REGION
 from talker.pipeline import available_models
 from talker.schedules import cosine_schedule, linear_schedule
 from talker.style import StyleConfig, StyleEncoder
@@ -57,11 +57,13 @@ def test_lips_agree_between_takes_and_brows_do_not(talker, speech):
     assert spread["upper_face"] > 5 * spread["lips"]
 
 
-def test_heads_move_and_do_not_tremble(talker, speech):
+def test_heads_and_brows_move_and_do_not_tremble(talker, speech):
     """From one frame to the next they hardly change direction, as the trembling of few steps would make them."""
-    head = np.degrees(talker.speak(speech, takes=2, seed=0).head)
-    assert head.std(axis=1).mean() > 0.5
-    assert np.abs(np.diff(head, n=2, axis=1)).mean() < 0.6 * np.abs(np.diff(head, axis=1)).mean()
+    takes = talker.speak(speech, takes=2, seed=0)
+    head, brows = np.degrees(takes.head), takes.coefficients[:, :, BROW_REGION]
+    assert head.std(axis=1).mean() > 0.5 and brows.std(axis=1).mean() > 0.05
+    for moving in (head, brows):
+        assert np.abs(np.diff(moving, n=2, axis=1)).mean() < 0.6 * np.abs(np.diff(moving, axis=1)).mean()
 
 
 def test_less_lip_noise_brings_lips_together_and_leaves_the_upper_face(talker, speech):

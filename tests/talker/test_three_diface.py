@@ -215,14 +215,14 @@ def test_coefficients_become_vertices_and_vertices_coefficients(model):
         model.standardise(torch.zeros(2, 24))
 
 
-def test_less_noise_to_start_from_where_lips_and_jaw_move():
-    model = make_model(lip_noise=0.4)
+def test_less_noise_to_start_from_where_lips_and_jaw_move_and_more_elsewhere():
+    model = make_model(lip_noise=0.4, upper_noise=1.4)
     model.face.targets.zero_()
     model.face.targets[ARKIT_INDEX["jawOpen"], 0] = 0.01
     model.face.targets[ARKIT_INDEX["browInnerUp"], 1] = 0.01
     model.face.targets[[ARKIT_INDEX["mouthPucker"], ARKIT_INDEX["cheekPuff"]], 2] = 0.01
     scaled = model.start_noise(torch.ones(1, 1, 21))[0, 0].view(VERTICES, 3)[:, 0]
-    assert scaled[:4].tolist() == pytest.approx([0.4, 1.0, 0.7, 1.0])
+    assert scaled[:4].tolist() == pytest.approx([0.4, 1.4, 0.9, 1.4])
 
 
 def test_lips_follow_the_speech_where_the_rest_of_the_face_is_free():
