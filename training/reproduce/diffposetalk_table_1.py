@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ import torch
 
 from render.rigs.load import find_rig
 from talker.atomic import whole_file
-from talker.checkpoints import WEIGHTS_FILE
 from training import style_evaluation
 from training.beat import read_corpus
 from training.reproduce.figures import bar_figure
@@ -20,7 +18,7 @@ from training.reproduce.measurement import load_talker
 from training.reproduce.models import diffposetalk
 from training.reproduce.report import Column, format_table, write_report
 from training.reproduce.runs import Run, side_by_side, train
-from training.reproduce.setup import Budget, Setup, digest
+from training.reproduce.setup import Budget, Setup, checkpoint_digest, digest
 from training.style_evaluation import CONDITIONS, Surface, corpus_beat_alignment, with_styles
 
 GUIDANCE = {"audio": 1.15, "style": 3.0}
@@ -90,8 +88,7 @@ def measure_row(
 ) -> dict:
     """style_evaluation.measure of a checkpoint, in one thread; kept in a folder and found there again."""
     torch.set_num_threads(1)
-    weights = hashlib.blake2b((checkpoint / WEIGHTS_FILE).read_bytes(), digest_size=8).hexdigest()
-    kept = folder / f"styles-{digest(weights, corpus, names, condition, takes, options, rig)}.json"
+    kept = folder / f"styles-{digest(checkpoint_digest(checkpoint), corpus, names, condition, takes, options, rig)}.json"
     if not kept.exists():
         wanted = set(names)
         spoken = with_styles(corpus, [u for u in read_corpus(corpus) if u.id in wanted])

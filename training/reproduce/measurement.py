@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -16,19 +15,30 @@ import torch
 from talker.atomic import whole_file
 from talker.audio import Speech
 from talker.bench import STAGES, modulated_noise
-from talker.checkpoints import WEIGHTS_FILE
 from talker.pipeline import Talker
 from training.beat import Utterance, read_corpus
 from training.evaluate import errors
-from training.reproduce.setup import Setup, digest
+from training.recipe import load_recipe
+from training.reproduce.setup import Budget, Setup, checkpoint_digest, digest
 from training.reproduce.runs import side_by_side
 
 
 def load_talker(checkpoint: str | Path, sampling: dict | None = None) -> Talker:
-    """A checkpoint as a Talker; sampling changes fields of its config ("sampler", "lip_noise")."""
+    """A checkpoint as a Talker; sampling changes fields of its config ("sampler", "lip_noise", "upper_noise")."""
     talker = Talker.from_pretrained(checkpoint)
     talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
     return talker
+
+
+def start_noise(budget: Budget) -> dict[str, float]:
+    """The fields of a student's config that say how much noise its takes start from; 1 is all of it."""
+    recipe = load_recipe(budget.recipes["distill"])
+    return {"lip_noise": recipe.lip_noise, "upper_noise": recipe.upper_noise}
+
+
+def described(noise: dict[str, float]) -> str:
+    """start_noise in words."""
+    return f"{noise['lip_noise']:g} of the start noise in the lip region and {noise['upper_noise']:g} in brows and eyes"
 
 
 def measure_errors(
@@ -36,8 +46,7 @@ def measure_errors(
 ) -> dict[str, float]:
     """MBE, LBE and |FDD| of a checkpoint on these utterances, in one thread; kept in a folder and found there again."""
     torch.set_num_threads(1)
-    weights = hashlib.blake2b((checkpoint / WEIGHTS_FILE).read_bytes(), digest_size=8).hexdigest()
-    kept = folder / f"errors-{digest(weights, corpus, names, takes, sampling)}.json"
+    kept = folder / f"errors-{digest(checkpoint_digest(checkpoint), corpus, names, takes, sampling)}.json"
     if kept.exists():
         return json.loads(kept.read_text())
     wanted = set(names)

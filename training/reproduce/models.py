@@ -33,10 +33,10 @@ def student(budget: Budget, steps: int = 8, changes: tuple = ()) -> Run:
     return Run(f"student-{steps}", budget.recipes["distill"], steps, budget.distill_steps, above, budget.changes + changes)
 
 
-def scratch(budget: Budget, steps: int) -> Run:
-    """A model of that many steps trained from data: as long as the student of as many steps and its teachers were,
-    so that distillation is compared with training, and not with less training."""
-    stages = {16: 1, 8: 2}.get(steps, 0)
+def scratch(budget: Budget, steps: int, as_students: bool = False) -> Run:
+    """A model of that many steps trained from data: as long as the teacher, or as the student of as many steps and its
+    teachers together, so that distillation is compared with training, and not with less training."""
+    stages = {16: 1, 8: 2}.get(steps, 0) if as_students else 0
     trained = budget.steps and budget.steps + stages * budget.distill_steps
     return Run(f"scratch-{steps}", budget.recipes["diffusiontalker"], steps, trained, changes=budget.changes)
 

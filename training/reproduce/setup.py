@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from talker.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from talker.errors import TalkerError
 from talker.pipeline import CHECKPOINTS
 from training.beat import CORPUS_FILE, Utterance, read_corpus
@@ -189,6 +190,19 @@ def digest(*values: object) -> str:
     """Twelve hex digits that differ when a value does."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def contents_digest(*paths: Path) -> str:
+    """Sixteen hex digits that differ when what one of the files holds does."""
+    found = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def checkpoint_digest(checkpoint: Path) -> str:
+    """contents_digest of a checkpoint: its weights, and the config, which says how takes are sampled."""
+    return contents_digest(checkpoint / WEIGHTS_FILE, checkpoint / CONFIG_FILE)
 
 
 def find_corpus(data: Path, runs: Path) -> tuple[Path, Path | None]:

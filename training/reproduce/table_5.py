@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from training.recipe import load_recipe
-from training.reproduce.measurement import errors_of
+from training.reproduce.measurement import described, errors_of, start_noise
 from training.reproduce.models import scratch, student
 from training.reproduce.report import Column, format_table, write_report
 from training.reproduce.runs import Run, train
@@ -33,7 +32,7 @@ def rows_of(budget: Budget) -> dict[str, Run]:
     """Row -> training. Teachers and students go without a part alike."""
     return {
         "ours": student(budget),
-        "without knowledge distillation": scratch(budget, 8),
+        "without knowledge distillation": scratch(budget, 8, as_students=True),
         "without lip loss": student(budget, changes=(("loss_weights.lip", 0),)),
         "without velocity loss": student(budget, changes=(("loss_weights.velocity", 0),)),
         "without identity embedding": student(budget, changes=(("identity", False),)),
@@ -46,7 +45,8 @@ def run(setup: Setup) -> str:
     train(runs.values(), setup)
     utterances = setup.held_out()
     # The model from scratch is sampled as students are, so that rows differ in their training alone.
-    sampling = {"sampler": "ddim", "lip_noise": load_recipe(budget.recipes["distill"]).lip_noise}
+    noise = start_noise(budget)
+    sampling = {"sampler": "ddim", **noise}
     errors = errors_of([(one.checkpoint(setup), sampling, utterances) for one in runs.values()], setup)
     rows = [
         {"name": name, "training_steps": one.trained_steps(setup), **error, "paper": PAPER[name]}
@@ -55,7 +55,7 @@ def run(setup: Setup) -> str:
     legend = [
         f"ours:  {setup.legend}, training steps with those of the teachers; "
         f"{len(utterances)} held-out utterances, {budget.takes} takes each",
-        f"       all rows sampled alike: DDIM from {sampling['lip_noise']:g} of the start noise in the lip region",
+        f"       all rows sampled alike: DDIM from {described(noise)}",
         "paper: BEAT (Chen et al., table 5)",
     ]
     text = format_table("Table 5. Ablations of the 8-step model", legend, COLUMNS, rows)

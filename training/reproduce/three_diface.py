@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import torch
 from render.rigs.load import find_rig
 from talker.atomic import whole_file
 from talker.audio import Speech
-from talker.checkpoints import WEIGHTS_FILE
 from talker.editing import Keyframe, MotionEdit, plan_edit
 from talker.motion import ARKIT_NAMES, FPS, HEAD_NAMES, Motion
 from talker.personalise import load_delta, personalise
@@ -26,7 +24,7 @@ from training.real_speech import noisy
 from training.reproduce.models import three_diface
 from training.reproduce.report import Column
 from training.reproduce.runs import Run, side_by_side, train
-from training.reproduce.setup import Setup, digest
+from training.reproduce.setup import Setup, checkpoint_digest, contents_digest, digest
 from training.reproduce.subjects import Subject, test_subjects
 from training.scanned_faces import lip_vertices
 
@@ -102,9 +100,8 @@ class Measuring:
 
     def kept(self) -> Path:
         """The file of the result."""
-        weights = [hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() for path in
-                   (self.checkpoint / WEIGHTS_FILE, self.delta) if path]  # fmt: skip
-        return self.folder / f"vertices-{digest(weights, self.corpus, self.names, self.takes, self.sampling, self.rig, self.options)}.json"
+        model = [checkpoint_digest(self.checkpoint), *([contents_digest(self.delta)] if self.delta else [])]
+        return self.folder / f"vertices-{digest(model, self.corpus, self.names, self.takes, self.sampling, self.rig, self.options)}.json"
 
 
 def given_motion(motion: Motion, name: str, keep: float, keyframes: float) -> MotionEdit | None:
