@@ -87,14 +87,12 @@ def distillation_target(
     return share * first + (1 - share) * second
 
 
-def make_student(teacher: MotionModel, steps: int, **sampling: float) -> MotionModel:
-    """A copy of the teacher on `steps` of its grid, to be sampled with DDIM.
-
-    sampling : further fields of its config that say how it is sampled, such as lip_noise
-    """
+def make_student(teacher: MotionModel, steps: int, lip_noise: float = 1.0, upper_noise: float = 1.0) -> MotionModel:
+    """A copy of the teacher on `steps` of its grid, to be sampled with DDIM from that much noise of lips and upper face."""
     taken = teacher_steps(teacher.schedule, steps)[2::2]
     alpha_bars = teacher.schedule.thinned(steps).alpha_bars.tolist()
-    config = dataclasses.replace(teacher.config, alpha_bars=alpha_bars, sampler="ddim", **sampling)
+    own = {"alpha_bars": alpha_bars, "sampler": "ddim", "lip_noise": lip_noise, "upper_noise": upper_noise}
+    config = dataclasses.replace(teacher.config, **own)
     student = type(teacher)(config)
     student.load_state_dict(teacher.weights_on(taken))
     for name, parameter in student.named_parameters():
@@ -178,10 +176,7 @@ def run(args: argparse.Namespace) -> None:
         if before < 2 * after:
             raise TalkerError(f"The stages {stages} do not halve a teacher of {teacher.schedule.steps} steps; give --stages such as 16 8.")
     for steps in stages:
-        sampling = {"lip_noise": recipe.lip_noise, "upper_noise": recipe.upper_noise}
-        if recipe.lip_guidance:
-            sampling["lip_guidance"] = recipe.lip_guidance
-        student = make_student(teacher, steps, **sampling)
+        student = make_student(teacher, steps, recipe.lip_noise, recipe.upper_noise)
         objective = DistillationObjective(objective_of(student, recipe, caches["train"]), teacher)
         folder = Path(args.out) / f"{steps}-steps"
         teacher = Trainer(recipe, objective, caches, folder, accelerator).fit()

@@ -44,8 +44,7 @@ class Recipe:
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
     stages           : student steps of a distillation, in order
     rig              : face whose vertices a model moves or takes losses on: a look, or the path of a file; "" is the first look
-    skip, lip_guidance : of 3DiFACE; see ThreeDiFaceConfig. Students keep their teacher's lip_guidance unless theirs says more
-                   than 0
+    skip, lip_guidance : of 3DiFACE; see ThreeDiFaceConfig
     backbone         : of 3DiFACE; see ThreeDiFaceConfig
     left_out         : speakers of the corpus that take no part in the training
     drop_audio       : share of the crops that 3DiFACE hears no speech with

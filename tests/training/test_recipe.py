@@ -107,4 +107,3 @@ def test_what_a_recipe_changes_tells_it_from_others():
     recipe = Recipe(steps=5, loss_weights={"lip": 2.0})
     assert recipe.changed() == {"steps": 5, "loss_weights": {"lip": 2.0}}
     assert load_recipe("distill").changed()["lip_noise"] == 0.4
-    assert load_recipe("distill-3diface").lip_guidance < load_recipe("3diface-default").lip_guidance
