@@ -8,10 +8,12 @@ before.
 
 Chosen here, where the paper is silent: layers normalise first and positions are learned; frames attend to one another
 the less the farther they are apart (`nearness`), because motion is smooth and noise is not, and to learn so much from
-nothing takes thousands of steps; the speaking style is also added to every frame of motion (with the first token alone,
-beside a step that says far more, takes hardly followed it after thousands of steps); the step is encoded by its noise
-level, so that a student on a coarser grid hears the same time for the same noise; frames past the end of the speech are masked, so that a short window costs no padding; and
-a window's motion is shifted onto where the one before it ended (`DiffPoseTalk.forward`).
+nothing takes thousands of steps; the speaking style is also added to every frame of motion (with the first token
+alone, beside a step that says far more, takes hardly followed it after thousands of steps), and the first token
+scales and shifts what the layers normalise, since how far a head sways about a mean of zero is a gain; the step is
+encoded by its noise level, so that a student on a coarser grid hears the same time for the same noise; frames past
+the end of the speech are masked, so that a short window costs no padding; and a window's motion is shifted onto where
+the one before it ended (`DiffPoseTalk.forward`).
 """
 
 from __future__ import annotations
@@ -158,22 +160,51 @@ class SpeechAttention(nn.Module):
         return self.out(torch.cat([heard, value], dim=1) if self.alignment else heard)
 
 
+class Modulation(nn.Module):
+    """Scales and shifts of n normalised layers, made of the first token: (B, d) -> n pairs of (B, 1, d).
+
+    As adaptive layer norms of Peebles and Xie, Scalable Diffusion Models with Transformers, ICCV 2023, section 3.2; they
+    begin as if they were not there.
+    """
+
+    def __init__(self, dim: int, count: int):
+        super().__init__()
+        self.linear = nn.Linear(dim, 2 * count * dim)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.count = count
+
+    def forward(self, token: Tensor) -> list[tuple[Tensor, Tensor]]:
+        parts = self.linear(F.silu(token))[:, None].chunk(2 * self.count, dim=-1)
+        return list(zip(parts[::2], parts[1::2]))
+
+
+def modulated(hidden: Tensor, modulation: tuple[Tensor, Tensor]) -> Tensor:
+    """Scale and shift hidden (B, L, d)."""
+    scale, shift = modulation
+    return hidden * (1 + scale) + shift
+
+
 class DecoderLayer(nn.Module):
-    """Self-attention, attention to the speech and two linear layers, each normalised before and added."""
+    """Self-attention, attention to the speech and two linear layers, each normalised before and added; the first token
+    scales and shifts what frames give to one another and what the linear layers get."""
 
     def __init__(self, dim: int, heads: int, alignment: bool, dropout: float):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
+        self.modulation = Modulation(dim, 2)
         self.attention = Attention(dim, heads)
         self.speech = SpeechAttention(dim, heads, alignment)
         self.feed = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * dim, dim))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, speech: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
-        hidden = hidden + self.dropout(self.attention(self.norms[0](hidden), mask, bias))
+    def forward(self, hidden: Tensor, token: Tensor, speech: Tensor, mask: Tensor | None, bias: Tensor) -> Tensor:
+        """token : (B, d) the first one, as it was before all layers."""
+        motion, inner = self.modulation(token)
+        hidden = hidden + self.dropout(self.attention(modulated(self.norms[0](hidden), motion), mask, bias))
         heard = self.speech(self.norms[1](hidden), speech, None if mask is None else mask[:, 1:])
         hidden = hidden + self.dropout(heard)
-        return hidden + self.dropout(self.feed(self.norms[2](hidden)))
+        return hidden + self.dropout(self.feed(modulated(self.norms[2](hidden), inner)))
 
 
 class DiffPoseTalk(MotionModel):
@@ -212,6 +243,7 @@ class DiffPoseTalk(MotionModel):
             DecoderLayer(dim, config.heads, config.alignment, config.dropout) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(dim)
+        self.modulation = Modulation(dim, 1)
         self.head = nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, self.channels))
         # The share of what the prediction of the last frame before a window is off that its frames are shifted by.
         time = torch.arange(1, config.window_frames + 1).clamp_max(previous + 1) / (previous + 1)
@@ -309,8 +341,9 @@ class DiffPoseTalk(MotionModel):
         if condition.valid is not None:
             mask = F.pad(condition.valid, (1 + previous.shape[1], 0), value=True)
         for layer in self.layers:
-            hidden = layer(hidden, speech, mask, self.nearness[:, : hidden.shape[1], : hidden.shape[1]])
-        return self.head(self.norm(hidden[:, 1:]))
+            hidden = layer(hidden, token, speech, mask, self.nearness[:, : hidden.shape[1], : hidden.shape[1]])
+        (last,) = self.modulation(token)
+        return self.head(modulated(self.norm(hidden[:, 1:]), last))
 
     def time(self, step: Tensor) -> Tensor:
         """Diffusion time of steps (B,): 1000 · 2/π · arccos √ᾱ, which is 1000 n / N on a cosine schedule."""

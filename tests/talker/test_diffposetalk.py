@@ -12,8 +12,10 @@ from talker.models.diffposetalk import (
     Attention,
     DiffPoseTalk,
     DiffPoseTalkConfig,
+    Modulation,
     SpeechAttention,
     WindowCondition,
+    modulated,
     nearness,
 )
 from talker.samplers import ancestral, ddim, take_generators
@@ -129,6 +131,21 @@ def test_a_style_reaches_every_frame():
     assert torch.allclose(model.speaker_features(one, 1).square().mean(), torch.tensor(1.0))
 
 
+def test_a_style_scales_what_frames_do():
+    """How far something moves about a mean of zero is no sum but a gain: the first token, which knows style and step, scales
+    and shifts what is normalised, and begins with 1 and 0."""
+    torch.manual_seed(1)
+    modulation, token, hidden = Modulation(3, 2), torch.tensor([[1.0, 0.0, 0.0]]), torch.randn(1, 5, 3)
+    assert all(torch.equal(modulated(hidden, one), hidden) for one in modulation(token))
+    with torch.no_grad():
+        # SiLU(1) = 0.731 of the token's first number, for the first scale and the second shift.
+        modulation.linear.weight[:3, 0] = 2.0
+        modulation.linear.weight[9:, 0] = torch.tensor([1.0, 0.0, -1.0])
+    first, second = modulation(token)
+    assert torch.allclose(modulated(hidden, first), (1 + 2 * 0.7310586) * hidden)
+    assert torch.allclose(modulated(hidden, second), hidden + 0.7310586 * torch.tensor([1.0, 0.0, -1.0]))
+
+
 def test_any_length_is_sampled_window_after_window_with_a_seed(model):
     condition, seen = model.condition(torch.randn(45, 6), style=torch.randn(128)), []
     noise = torch.randn(3, 45, 55)
@@ -155,6 +172,7 @@ class Drifting(DiffPoseTalk):
 
 def test_windows_meet_without_a_jump():
     """First differences at seams are within the 95th percentile of those elsewhere, whatever windows disagree about."""
+    torch.manual_seed(1)
     model = Drifting(replace(SMALL, hidden_dim=4, layers=0)).eval()
     condition, noise = model.condition(torch.randn(200, 6)), torch.randn(4, 200, 55)
     seams = torch.zeros(199, dtype=torch.bool)
