@@ -102,7 +102,7 @@ def enrol(args: argparse.Namespace) -> None:
     print("mixture: " + ", ".join(f"{name} {weight:.2f}" for name, weight in made.neighbours.items()))
     if made.after is not None:
         print(
-            f"mean absolute error of the coefficients on the held-out last {made.held_out:.1f} s: "
+            f"mean absolute error of lips and jaw on the held-out last {made.held_out:.1f} s: "
             f"{made.before:.4f} with the mixture, {made.after:.4f} fine-tuned"
         )
 

@@ -253,7 +253,7 @@ def performed(talker, example_clip, tmp_path_factory) -> tuple[str, Path, Path]:
 
 
 def test_enrolling_from_motion_learns_how_the_face_moves(performed, talker):
-    """The error falls, also on the end of the recording, which fine-tuning never saw; the model stays as it was."""
+    """Lips and jaw come nearer, also on the end of the recording, which fine-tuning never saw; the model stays as it was."""
     name, recording, csv = performed
     before = {key: value.clone() for key, value in talker.denoiser.state_dict().items()}
     speech, told = load_speech(recording), []
