@@ -25,7 +25,7 @@ from training.reproduce.beat_sequences import cut_sequences, split_files
 from training.reproduce.models import measured_step_seconds, scratch, student, teacher
 from training.reproduce.report import Column, format_table
 from training.reproduce.runs import train
-from training.reproduce.setup import Budget, Setup, find_corpus, spread
+from training.reproduce.setup import FULL, Budget, Setup, find_corpus, spread
 
 TINY = """name: tiny
 encoder: none
@@ -74,6 +74,8 @@ def test_table_1_measures_every_row_of_the_paper_and_trains_nothing_twice(setup,
     assert [rows[16, kind]["training_steps"] for kind in ("no", table_1.LONGER, "yes")] == [2, 3, 3]
     assert rows[256, "no"]["training_steps"] == 2
     assert len(content["bars"]) == 4
+    # With the paper's budget every model trains for its recipe's epochs, so that none is longer.
+    assert set(table_1.rows_of(FULL)) == set(table_1.PAPER)
     for row in rows.values():
         assert 0 < row["LBE"] < row["MBE"] and row["|FDD|"] >= 0
         assert 0 < row["sampling"] < row["ITF"]

@@ -192,17 +192,13 @@ def digest(*values: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def contents_digest(*paths: Path) -> str:
-    """Sixteen hex digits that differ when what one of the files holds does."""
+def checkpoint_digest(checkpoint: Path, *further: Path) -> str:
+    """Sixteen hex digits that differ when a checkpoint does, in its weights or in the config, which says how takes are
+    sampled, or one of further files."""
     found = hashlib.blake2b(digest_size=8)
-    for path in paths:
+    for path in (checkpoint / WEIGHTS_FILE, checkpoint / CONFIG_FILE, *further):
         found.update(path.read_bytes())
     return found.hexdigest()
-
-
-def checkpoint_digest(checkpoint: Path) -> str:
-    """contents_digest of a checkpoint: its weights, and the config, which says how takes are sampled."""
-    return contents_digest(checkpoint / WEIGHTS_FILE, checkpoint / CONFIG_FILE)
 
 
 def find_corpus(data: Path, runs: Path) -> tuple[Path, Path | None]:

@@ -24,7 +24,7 @@ from training.real_speech import noisy
 from training.reproduce.models import three_diface
 from training.reproduce.report import Column
 from training.reproduce.runs import Run, side_by_side, train
-from training.reproduce.setup import Setup, checkpoint_digest, contents_digest, digest
+from training.reproduce.setup import Setup, checkpoint_digest, digest
 from training.reproduce.subjects import Subject, test_subjects
 from training.scanned_faces import lip_vertices
 
@@ -100,7 +100,7 @@ class Measuring:
 
     def kept(self) -> Path:
         """The file of the result."""
-        model = [checkpoint_digest(self.checkpoint), *([contents_digest(self.delta)] if self.delta else [])]
+        model = checkpoint_digest(self.checkpoint, *([self.delta] if self.delta else []))
         return self.folder / f"vertices-{digest(model, self.corpus, self.names, self.takes, self.sampling, self.rig, self.options)}.json"
 
 
