@@ -144,7 +144,7 @@ def evaluate(
         open_metres = own["clean"]["model"]["open_millimetres"] / 1000
         report["odd_sounds"] = odd_sounds.odd_sounds(talker, default_rig(), open_metres)
     if only in (None, "languages"):
-        real = report.get("real_speech", {}).get("clean", {}).get("model")
+        real = report.get("real_speech", {}).get("clean")
         report["other_languages"] = other_languages.other_languages(
             talker, default_rig(), real, min(limit or other_languages.UTTERANCES, other_languages.UTTERANCES)
         )

@@ -96,18 +96,66 @@ tangan kaki kepala topi sepatu hujan daun nyamuk syukur terima kasih""",
 μεγάλος μικρός καλός κακός νέος παλιός γρήγορα αργά ζεστό κρύο τρώω πίνω κοιμάμαι τρέχω πηδάω τραγουδώ χορεύω μιλάω
 ακούω βλέπω διαβάζω γράφω παίζω δουλεύω πρωί βράδυ νύχτα σήμερα αύριο χθες πάντα ποτέ ίσως πουλί άλογο αγελάδα
 στόμα χέρι πόδι κεφάλι καπέλο παπούτσι βροχή φύλλο θάλασσα ευχαριστώ ντομάτα""",
-        "it": """casa cane gatto acqua fuoco terra vento cielo luna sole stella madre padre fratello sorella amico bambino
-uomo donna città paese strada porta finestra tavolo sedia letto libro carta matita scuola maestro pane latte formaggio
-uovo carne pesce mela arancia uva vino caffè zucchero rosso verde blu bianco nero giallo grande piccolo buono cattivo
-nuovo vecchio giovane veloce lento caldo freddo mangiare bere dormire correre saltare cantare ballare parlare ascoltare
-guardare leggere scrivere giocare lavorare mattina sera notte oggi domani ieri sempre mai forse uccello cavallo mucca
-pecora bocca mano piede testa cappello scarpa pioggia foglia gnocchi famiglia bello""",
-        "pl": """dom pies kot woda ogień ziemia wiatr niebo księżyc słońce gwiazda matka ojciec brat siostra przyjaciel
-dziecko mężczyzna kobieta miasto wieś ulica drzwi okno stół krzesło łóżko książka papier ołówek szkoła nauczyciel chleb
-mleko ser jajko mięso ryba jabłko gruszka wino kawa cukier czerwony zielony niebieski biały czarny żółty duży mały
-dobry zły nowy stary młody szybki wolny gorący zimny jeść pić spać biegać skakać śpiewać tańczyć mówić słuchać patrzeć
-czytać pisać grać pracować rano wieczór noc dzisiaj jutro wczoraj zawsze nigdy może ptak koń krowa owca usta ręka noga
-głowa kapelusz but deszcz liść śnieg góra rzeka dziękuję""",
+        "it": """casa cane gatto acqua fuoco terra vento cielo luna sole stella madre padre fratello sorella amico
+bambino uomo donna città paese strada porta finestra tavolo sedia letto libro carta matita scuola maestro pane latte
+formaggio uovo carne pesce mela arancia uva vino caffè zucchero rosso verde blu bianco nero giallo grande piccolo
+buono cattivo nuovo vecchio giovane veloce lento caldo freddo mangiare bere dormire correre saltare cantare ballare
+parlare ascoltare guardare leggere scrivere giocare lavorare mattina sera notte oggi domani ieri sempre mai forse
+uccello cavallo mucca pecora bocca mano piede testa cappello scarpa pioggia foglia gnocchi famiglia bello di che non
+il la un una per sono in con si ho ma mi lo ti se come cosa hai le bene questo su anche tutto io qui solo fatto stato
+te lei lui noi voi loro mio tuo suo nostro vostro quello quando dove perché chi quanto molto poco ancora adesso allora
+però quindi dopo prima fuori dentro sopra sotto vicino lontano insieme qualcosa qualcuno niente nessuno ogni altro
+stesso proprio vero forte certo sicuro possibile importante facile difficile libero pieno vuoto aperto chiuso alto
+basso lungo corto largo stretto pesante leggero dolce amaro ricco povero felice triste stanco malato sano pulito
+sporco essere avere fare dire andare venire vedere sapere potere volere dovere stare dare sentire trovare pensare
+credere capire chiedere rispondere aspettare portare prendere mettere lasciare aprire chiudere cominciare finire
+continuare cambiare aiutare provare cercare perdere vincere vivere morire nascere crescere ricordare dimenticare
+comprare vendere pagare costare cucinare lavare pulire vestire viaggiare partire arrivare tornare entrare uscire
+salire scendere camminare nuotare volare ridere piangere amare odiare sperare sognare tempo anno mese settimana giorno
+ora minuto momento vita morte mondo posto parte volta modo problema domanda risposta parola nome numero lettera storia
+notizia lavoro soldi banca ufficio negozio mercato ospedale medico farmacia polizia stazione treno autobus aereo barca
+bicicletta macchina ponte piazza chiesa museo teatro cinema parco giardino albero fiore erba montagna collina fiume
+lago mare spiaggia isola neve ghiaccio nuvola tempesta primavera estate autunno inverno lunedì martedì mercoledì
+giovedì venerdì sabato domenica gennaio febbraio aprile maggio giugno luglio agosto settembre ottobre novembre
+dicembre due tre quattro cinque sei sette otto nove dieci cento mille corpo faccia occhio naso orecchio dente lingua
+collo spalla braccio dito gamba cuore sangue stomaco schiena pelle capelli voce musica canzone gioco palla squadra
+scacchi figlio figlia nonno nonna zio zia cugino marito moglie ragazzo ragazza signore signora gente popolo re regina
+soldato avvocato giudice ingegnere cuoco cameriere contadino pittore scrittore zuppa riso pasta pomodoro patata
+cipolla aglio insalata olio burro sale pepe prosciutto pollo gambero limone pesca pera ciliegia fragola gelato torta
+biscotto birra bicchiere piatto coltello forchetta cucchiaio bottiglia chiave specchio orologio coperta cuscino
+lampada candela ombrello borsa vestito gonna camicia giacca calza guanto anello verità bugia paura rabbia gioia amore
+pace guerra legge governo scienza arte esempio sbaglio ragione segreto sogno viaggio regalo festa compleanno
+buongiorno grazie prego scusa ciao piacere benvenuto arrivederci""",
+        "pl": """dom pies kot woda ogień ziemia wiatr niebo księżyc słońce gwiazda matka ojciec brat siostra
+przyjaciel dziecko mężczyzna kobieta miasto wieś ulica drzwi okno stół krzesło łóżko książka papier ołówek szkoła
+nauczyciel chleb mleko ser jajko mięso ryba jabłko gruszka wino kawa cukier czerwony zielony niebieski biały czarny
+żółty duży mały dobry zły nowy stary młody szybki wolny gorący zimny jeść pić spać biegać skakać śpiewać tańczyć mówić
+słuchać patrzeć czytać pisać grać pracować rano wieczór noc dzisiaj jutro wczoraj zawsze nigdy może ptak koń krowa
+owca usta ręka noga głowa kapelusz but deszcz liść śnieg góra rzeka dziękuję i w nie na się z do to że jest jak co ale
+po tak za od już tylko czy być o bardzo tu teraz gdy kiedy gdzie dlaczego kto ile jeszcze potem przed pod nad między
+obok daleko blisko razem coś ktoś nic nikt każdy inny sam taki ten ta ty on ona my wy oni mój twój jego jej nasz wasz
+ich swój jeden dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć sto tysiąc pierwszy drugi ostatni prawdziwy
+pewny możliwy ważny łatwy trudny wolno pełny pusty otwarty zamknięty wysoki niski długi krótki szeroki wąski ciężki
+lekki słodki gorzki bogaty biedny szczęśliwy smutny zmęczony chory zdrowy czysty brudny mieć robić iść przyjść widzieć
+wiedzieć móc chcieć musieć dać brać czuć znaleźć myśleć wierzyć rozumieć pytać odpowiadać czekać nosić położyć
+zostawić otworzyć zamknąć zacząć skończyć zmienić pomagać próbować szukać stracić wygrać żyć umrzeć urodzić rosnąć
+pamiętać zapomnieć kupić sprzedać płacić kosztować gotować myć sprzątać podróżować wyjechać wrócić wejść wyjść chodzić
+pływać latać śmiać płakać kochać nienawidzić marzyć czas rok miesiąc tydzień dzień godzina minuta chwila życie śmierć
+świat miejsce część raz sposób problem pytanie odpowiedź słowo imię numer list historia wiadomość praca pieniądze bank
+biuro sklep rynek szpital lekarz apteka policja dworzec pociąg autobus samolot łódź rower samochód most plac kościół
+muzeum teatr kino park ogród drzewo kwiat trawa wzgórze jezioro morze plaża wyspa lód chmura burza wiosna lato jesień
+zima poniedziałek wtorek środa czwartek piątek sobota niedziela styczeń luty marzec kwiecień maj czerwiec lipiec
+sierpień wrzesień październik listopad grudzień ciało twarz oko nos ucho ząb język szyja ramię palec serce krew brzuch
+plecy skóra włosy głos muzyka piosenka gra piłka drużyna syn córka dziadek babcia wujek ciocia kuzyn mąż żona chłopak
+dziewczyna pan pani ludzie naród król królowa żołnierz prawnik sędzia inżynier kucharz kelner rolnik malarz pisarz
+zupa ryż makaron pomidor ziemniak cebula czosnek sałata olej masło sól pieprz szynka kurczak cytryna brzoskwinia
+śliwka wiśnia truskawka lody ciasto piwo szklanka talerz nóż widelec łyżka butelka klucz lustro zegar koc poduszka
+lampa świeca parasol torba sukienka spódnica koszula kurtka skarpeta rękawiczka pierścionek prawda kłamstwo strach
+gniew radość miłość pokój wojna prawo rząd nauka sztuka przykład błąd powód tajemnica sen podróż prezent święto
+urodziny proszę przepraszam cześć witaj dobranoc zawód wiek okręt wąż lew niedźwiedź wilk lis zając mysz pszczoła
+mucha motyl żaba wróbel gęś kaczka las pole kamień piasek żelazo złoto srebro szkło drewno papieros zapałka maszyna
+narzędzie młotek gwóźdź sznur barwa kształt liczba połowa koniec początek środek strona ściana dach podłoga schody
+piwnica kuchnia łazienka sypialnia balkon płot brama budynek wieża zamek pałac""",
     }.items()
 }
 """espeak-ng's code of a language -> words, each a string without spaces."""
