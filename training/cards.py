@@ -10,6 +10,7 @@ from talker.checkpoints import load_checkpoint
 from training import style_evaluation
 from training.bars import Bar, number
 from training.features import speech_of
+from training.metrics import LONG_BLINK
 from training.style_evaluation import CONDITIONS
 
 CARD = "MODEL_CARD.md"
@@ -35,7 +36,7 @@ def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
         does=kind["does"].format(identities=len(config["identities"]), **{k: config.get(k) for k in ("window_frames", "face_vertices")}),
         role=_ROLES.get(folder.name, "A denoiser of this project."), method=kind["method"], data=config.get("trained_on") or speech_of(corpus),
         walk=steps_of(report), sampler=report["sampler"], strangers=_strangers(report), animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
-        command=" ".join(one["model"] for one in run), more="".join(_identities(report) + _styles(report)),
+        command=" ".join(one["model"] for one in run), more="".join(_liveliness(report) + _identities(report) + _styles(report)),
         identity_limits=_IDENTITY_LIMITS if config["identities"] else "",
     )  # fmt: skip
 
@@ -69,6 +70,18 @@ def _words(words: list[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1]
 
 
+def _liveliness(report: dict) -> list[str]:
+    """How often it blinks, and how far brows move, beside the corpus."""
+    if "liveliness" not in report["held_out_utterances"]:
+        return []
+    own, corpus = (report["held_out_utterances"]["liveliness"][who] for who in ("model", "corpus"))
+    return [
+        f"\nThis model blinks {own['blinks_a_minute']:.1f} times a minute (the corpus {corpus['blinks_a_minute']:.1f}), and "
+        f"{100 * own['long_blinks']:.1f} % of its blinks keep the lids more than half closed for over {LONG_BLINK:g} s "
+        f"({100 * corpus['long_blinks']:.1f} %); the standard deviation of its brows is {own['brows']:.3f} ({corpus['brows']:.3f}).\n"
+    ]
+
+
 def _identities(report: dict) -> list[str]:
     """What voices find, of a model with identities."""
     if "identity_matching" not in report:
@@ -92,7 +105,19 @@ def _styles(report: dict) -> list[str]:
         for name in style_evaluation.NAMES
     ]
     head = f"| {found['utterances']} held-out utterances | " + " | ".join(CONDITIONS.values()) + " |"
-    return ["\nIn three styles, against the corpus's motion:\n\n", "\n".join([head, "| --- " * (len(CONDITIONS) + 1) + "|", *rows]), "\n"]
+    traced = [
+        f"| {words} | " + " | ".join(_r(one[name]) for one in (*(found[c]["follows"] for c in CONDITIONS), found["corpus_follows"])) + " |"
+        for name, words in style_evaluation.TRAITS.items()
+    ]
+    under = "| correlation over utterances with the speaker's own | " + " | ".join(CONDITIONS.values()) + " | the recording shown |"
+    return [
+        "\nIn three styles, against the corpus's motion:\n\n", "\n".join([head, "| --- " * (len(CONDITIONS) + 1) + "|", *rows]),
+        "\n\n", "\n".join([under, "| --- " * (len(CONDITIONS) + 2) + "|", *traced]), "\n",
+    ]  # fmt: skip
+
+
+def _r(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _columns(clean: dict, noise: dict) -> list[tuple[dict, str]]:

@@ -50,17 +50,34 @@ GROUPS = ("real", "languages", "errors", "identities", "styles")
 
 
 def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed: int = 0) -> dict:
-    """MBE, LBE and |FDD| against the corpus's motion, averaged over takes, the identity matched by voice;
-    utterances of the library's speakers that were held out of training. Noise is drawn for each, from `seed` on, as it
-    decides where a take blinks and raises the brows."""
-    rows = []
+    """MBE, LBE and |FDD| against the corpus's motion, averaged over takes, the identity matched by voice, and how lively
+    lids and brows of both are (liveliness); utterances of the library's speakers that were held out of training. Noise is
+    drawn for each, from `seed` on, as it decides where a take blinks and raises the brows."""
+    rows, made, recorded = [], [], []
     for index, utterance in enumerate(utterances):
         speech = utterance.speech()
         sampled = talker.speak(speech, takes=takes, seed=seed + index)
         truth = utterance.motion(sampled.fps, speech.frames(sampled.fps)).coefficients
         rows += [(metrics.mbe(c, truth), metrics.lbe(c, truth), metrics.fdd(c, truth)) for c in sampled.coefficients]
+        made += [(c, sampled.fps) for c in sampled.coefficients]
+        recorded.append((truth, sampled.fps))
     mbe, lbe, fdd = np.mean(rows, axis=0)
-    return {"takes": len(rows), "MBE": float(mbe), "LBE": float(lbe), "|FDD|": abs(float(fdd))}
+    return {
+        "takes": len(rows), "MBE": float(mbe), "LBE": float(lbe), "|FDD|": abs(float(fdd)),
+        "liveliness": {"model": liveliness(made), "corpus": liveliness(recorded)},
+    }  # fmt: skip
+
+
+def liveliness(motions: Sequence[tuple[np.ndarray, float]]) -> dict[str, float]:
+    """Of motions, each (T, 52) and its frames a second: blinks a minute, the share of them longer than
+    metrics.LONG_BLINK, and the standard deviation of the brows, mean over motions."""
+    found = [metrics.blinks(c, fps) for c, fps in motions]
+    minutes = sum(len(c) / fps for c, fps in motions) / 60
+    return {
+        "blinks_a_minute": sum(map(len, found)) / minutes,
+        "long_blinks": float((np.concatenate(found) > metrics.LONG_BLINK).mean()) if sum(map(len, found)) else 0.0,
+        "brows": float(np.mean([metrics.brow_activity(c) for c, _ in motions])),
+    }
 
 
 def identities(
@@ -213,8 +230,12 @@ def as_text(report: dict) -> str:
         parts += [other_languages.as_text(report["other_languages"])]
         parts += [bar_table("bars on other languages", report["other_languages"]["bars"])]
     if "held_out_utterances" in report:
-        own = report["held_out_utterances"]
+        own = {name: value for name, value in report["held_out_utterances"].items() if name != "liveliness"}
         parts.append(table("held-out utterances of known speakers", list(own), [list(own.values())]))
+        if lively := report["held_out_utterances"].get("liveliness"):
+            names = list(lively["model"])
+            rows = [[name.replace("_", " "), *(lively[who][name] for who in lively)] for name in names]
+            parts.append(table("lids and brows", ["", *lively], rows))
     if "identity_matching" in report:
         clean = report["identity_matching"]
         title = f"identity by voice, {clean['utterances']} held-out utterances, {clean['library']} identities"

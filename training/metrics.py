@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 from scipy.spatial.distance import cdist
 
-from talker.motion import ARKIT_INDEX, LIP_REGION, UPPER_FACE_REGION
+from talker.motion import ARKIT_INDEX, BROW_REGION, LIP_REGION, UPPER_FACE_REGION
 from training.alignment import SILENCE
 
 CLOSED_PHONES = frozenset({"P", "B", "M"})
@@ -40,6 +40,9 @@ OPENNESS_SECONDS = 0.04
 
 LONGEST_LAG = 8
 """Frames to both sides within which aperture_lag looks."""
+
+LONG_BLINK = 0.25
+"""Seconds that lids stay more than half closed in a blink that is counted as long; the corpus's do for 0.1 to 0.17 s."""
 
 
 # Against a recorded motion of the same speech.
@@ -185,6 +188,18 @@ def vertex_diversity(takes: np.ndarray) -> float:
 def jitter(coefficients: np.ndarray) -> float:
     """Mean absolute second difference of the lip region, per frame squared: 0 for steady movement. (T, 52), T >= 3."""
     return float(np.abs(np.diff(coefficients[:, LIP_REGION], 2, axis=0)).mean())
+
+
+def blinks(coefficients: np.ndarray, fps: float) -> np.ndarray:
+    """Seconds that both lids, on average, are more than half closed, of every blink in (T, 52): (N,)."""
+    lids = coefficients[:, [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]].mean(axis=1)
+    edges = np.diff((lids > 0.5).astype(int), prepend=0, append=0)
+    return (np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) / fps
+
+
+def brow_activity(coefficients: np.ndarray) -> float:
+    """Standard deviation over time of the five brow coefficients, mean, of (T, 52)."""
+    return float(coefficients[:, BROW_REGION].std(axis=0).mean())
 
 
 def at_middles(curve: np.ndarray, fps: float, phones: Iterable, labels: frozenset[str]) -> np.ndarray:

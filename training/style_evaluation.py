@@ -10,7 +10,7 @@ import numpy as np
 
 from render.rig import Rig, lip_aperture
 from talker.errors import TalkerError
-from talker.motion import FPS, Motion
+from talker.motion import ARKIT_INDEX, FPS, Motion
 from talker.pipeline import Talker
 from talker.takes import Takes
 from training import metrics
@@ -25,6 +25,9 @@ CONDITIONS = {"right": "the speaker's own style", "random": "another speaker's s
 NAMES = {"LVE": "lip vertex error, mm", "FDD": "upper-face dynamics, 1e-5 m", "MOD": "mouth opening, mm", "BA": "beat alignment of the head"}
 SCALES = {"LVE": 1e3, "FDD": 1e5, "MOD": 1e3, "BA": 1.0}
 """What is measured, in words, and what it is multiplied with in print."""
+
+TRAITS = {"smile": "smile", "brows": "brow activity", "mouth": "opening of the jaw", "sway": "sway of the head"}
+"""What of a style is looked for in a motion, in words."""
 
 PERFORMANCE_PAIRS = 100
 """Recordings of which two performances are compared for the corpus's own beat alignment."""
@@ -88,6 +91,24 @@ class Surface:
         ]
 
 
+def traits(coefficients: np.ndarray, head: np.ndarray) -> list[float]:
+    """TRAITS of one motion: means of smile and jawOpen, the brows' mean standard deviation over time, and the sum of
+    those of the head's three angles, rad."""
+    smile = coefficients[:, [ARKIT_INDEX["mouthSmileLeft"], ARKIT_INDEX["mouthSmileRight"]]].mean()
+    jaw = coefficients[:, ARKIT_INDEX["jawOpen"]].mean()
+    return [float(smile), metrics.brow_activity(coefficients), float(jaw), float(head.std(axis=0).sum())]
+
+
+def follows(made: Sequence[Sequence[float]], wanted: Sequence[Sequence[float]]) -> dict[str, float | None]:
+    """TRAITS -> Pearson's r over utterances between what was made and the speaker's own, both (N, 4); None for one that
+    never differs, and for fewer than two utterances."""
+    if len(made) < 2:
+        return dict.fromkeys(TRAITS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = [float(np.corrcoef(a, b)[0, 1]) for a, b in zip(np.transpose(made), np.transpose(wanted))]
+    return {name: value if np.isfinite(value) else None for name, value in zip(TRAITS, found)}
+
+
 def measure(
     talker: Talker, spoken: Iterable[Styled], condition: str, surface: Surface, takes: int = 4, seed: int = 0, **options
 ) -> dict:
@@ -99,15 +120,18 @@ def measure(
     options : further arguments of Talker.speak
     Returns NAMES -> mean over runs, metres where they are lengths; "NAME ±" -> half the 95 % confidence interval over
     runs, where there are several; "Div exp", metres, and "Div head", degrees: see metrics.vertex_diversity and
-    metrics.diversity. What is of the head is None for a model without one.
+    metrics.diversity; "follows" -> how TRAITS of the takes, mean over takes, go with those of the utterances. What is of
+    the head is None for a model without one.
     """
-    rows, expression, heads, has_head = [], [], [], False
+    rows, expression, heads, has_head, made, wanted = [], [], [], False, [], []
     for index, one in enumerate(spoken):
         speech = one.utterance.speech()
         sampled: Takes = talker.speak(speech, takes=takes, seed=seed + index, style=one.style(condition), **options)
         truth = one.utterance.motion(sampled.fps, speech.frames(sampled.fps))
         has_head |= bool(sampled.head.any())
         rows.append([surface.compare(c, h, truth) for c, h in zip(sampled.coefficients, sampled.head)])
+        made.append(np.mean([traits(c, h) for c, h in zip(sampled.coefficients, sampled.head)], axis=0))
+        wanted.append(traits(truth.coefficients, truth.head))
         if takes > 1:
             expression.append(metrics.vertex_diversity(np.stack([surface.face.pose(c) for c in sampled.coefficients])))
             heads.append(metrics.diversity(np.degrees(sampled.head)))
@@ -119,7 +143,7 @@ def measure(
         found |= {"Div exp": float(np.mean(expression)), "Div head": float(np.mean(heads))}
     if not has_head:
         found |= {name: None for name in found if name.startswith("BA") or name == "Div head"}
-    return found
+    return found | {"follows": follows(made, wanted)}
 
 
 def corpus_beat_alignment(corpus: Path, pairs: int = PERFORMANCE_PAIRS) -> float | None:
@@ -159,21 +183,31 @@ def bars(measured: Mapping[str, Mapping], corpus_alignment: float | None) -> lis
 
 
 def styles(talker: Talker, corpus: Path, utterances: Sequence[Utterance], rig: Rig, takes: int = 4, seed: int = 0) -> dict:
-    """All CONDITIONS on held-out utterances, and their bars; a progress bar may wrap the utterances."""
+    """All CONDITIONS on held-out utterances, and their bars; a progress bar may wrap the utterances. "corpus_follows" is
+    how far the recording that shows the right style foretells its speaker's TRAITS in the utterance, which no take can
+    follow further."""
     spoken, surface = with_styles(corpus, utterances), Surface.of(rig)
     measured = {condition: measure(talker, spoken, condition, surface, takes, seed) for condition in CONDITIONS}
     alignment = corpus_beat_alignment(corpus)
+    own = [[traits(m.coefficients, m.head) for m in (one.right.motion(FPS), one.utterance.motion(FPS))] for one in spoken]
     return {
         "utterances": len(spoken), "takes": takes, **measured, "corpus_beat_alignment": alignment,
+        "corpus_follows": follows([shown for shown, _ in own], [said for _, said in own]),
         "bars": [bar.entry() for bar in bars(measured, alignment)],
     }  # fmt: skip
 
 
 def as_text(report: dict) -> str:
-    """The report of styles as a table."""
+    """The report of styles as tables."""
     rows = [
         [words, *(None if report[c][name] is None else SCALES[name] * report[c][name] for c in CONDITIONS)]
         for name, words in NAMES.items()
     ]
     title = f"speaking styles, {report['utterances']} held-out utterances, {report['takes']} takes"
-    return table(title, ["measure", *CONDITIONS.values()], rows)
+    traced = [
+        [words, *(report[c]["follows"][name] for c in CONDITIONS), report["corpus_follows"][name]] for name, words in TRAITS.items()
+    ]
+    return "\n\n".join([
+        table(title, ["measure", *CONDITIONS.values()], rows),
+        table("correlation with the speaker's own", ["", *CONDITIONS.values(), "the recording shown"], traced),
+    ])  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer
 
 
 @pytest.fixture(scope="module")
-def workbench(browser, visit, example_clip, tmp_path_factory) -> tuple[Page, Motion]:
+def workbench(browser, visit, example_clip, tmp_path_factory) -> Iterator[tuple[Page, Motion]]:
     """The Edit tab with the only take of a run on it, and that take."""
     page = visit(browser)
     upload(page, example_clip)
@@ -27,7 +28,8 @@ def workbench(browser, visit, example_clip, tmp_path_factory) -> tuple[Page, Mot
     path = download(page, "#files", "takes.npz", tmp_path_factory.mktemp("take"))
     page.locator("#edit-takes").click()
     page.locator("#pose img").wait_for()
-    return page, load_takes(path).motions[0]
+    yield page, load_takes(path).motions[0]
+    page.context.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,13 @@ from tests.browser.page import choose, download, fill, set_takes, upload
 
 pytestmark = pytest.mark.timeout(1800)  # of which most is the software renderer's on a busy machine
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture
 def page(browser, visit):
     """The page with all models that ship."""
-    return visit(browser)
+    page = visit(browser)
+    yield page
+    page.context.close()
 
 
 def made(page, folder) -> Motion:

@@ -30,7 +30,10 @@ def report(name, lbe):
             "diversity": {"upper_face": 0.05, "lips": 0.005, "ratio": 10.0},
         },
         "odd_sounds": {"bars": [holds]}, "other_languages": {"bars": [holds]},
-        "held_out_utterances": {"takes": 708, "LBE": lbe, "MBE": 0.7, "|FDD|": 0.02},
+        "held_out_utterances": {"takes": 708, "LBE": lbe, "MBE": 0.7, "|FDD|": 0.02, "liveliness": {
+            "model": {"blinks_a_minute": 15.02, "long_blinks": 0.031, "brows": 0.0894},
+            "corpus": {"blinks_a_minute": 18.8, "long_blinks": 0.0, "brows": 0.104},
+        }},
         "identity_matching": {
             "utterances": 177, "speakers": 59, "library": 285, "f1": 0.99, "noise": {"f1": 0.94}, "bars": [holds],
         },
@@ -62,6 +65,7 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     assert "It holds 4 of the 5 bars" in text and "; it misses: rounding 4.000 (wanted >= 5.000)." in text
     assert "| **diffusiontalker** (this) | 8 | ddim | 0.0900 |" in text and "| scratch | 8 | ddim | 0.0950 |" in text
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
+    assert "blinks 15.0 times a minute (the corpus 18.8), and 3.1 % of its blinks keep" in text and "is 0.089 (0.104)" in text
     assert "Standard deviation across takes: upper face 0.0500, lips 0.0050, ratio 10.0." in text
     del ours["real_speech"]["diversity"]  # of one take
     write_card(ours, folder, corpus, [ours, other])
@@ -75,13 +79,15 @@ def test_a_card_of_a_model_with_styles_has_their_table_and_no_identities(corpus,
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "diffposetalk", "identities": [], "window_frames": 100}))
     ours = report("diffposetalk", 0.09)
     del ours["identity_matching"]
-    found = {"LVE": 0.005, "FDD": 2e-4, "MOD": 0.002, "BA": None}
-    ours["styles"] = {"utterances": 177, "right": found, "random": found, "none": found, "bars": ours["odd_sounds"]["bars"]}
+    follows = {"smile": 0.8, "brows": 0.62, "mouth": 0.2, "sway": None}
+    found = {"LVE": 0.005, "FDD": 2e-4, "MOD": 0.002, "BA": None, "follows": follows}
+    ours["styles"] = {"utterances": 177, "right": found, "random": found, "none": found, "corpus_follows": follows, "bars": ours["odd_sounds"]["bars"]}
     ours["against"] = {"model": "diffusiontalker", "bars": ours["odd_sounds"]["bars"]}
     write_card(ours, folder, corpus, [ours])
     text = (folder / "MODEL_CARD.md").read_text()
     assert text.startswith("# DiffPoseTalk, 8 steps") and "at most 100 frames" in text and "Identity found" not in text
     assert "| mouth opening, mm | 2.000 | 2.000 | 2.000 |" in text and "| beat alignment of the head | - | - | - |" in text
+    assert "| brow activity | 0.62 | 0.62 | 0.62 | 0.62 |" in text and "| sway of the head | - | - | - | - |" in text
     assert "It holds 5 of the 6 bars on real speech and noise, odd sounds, languages never trained on, styles and what " in text
     assert "Sun et al. 2024" in text and "Most identities" not in text
 

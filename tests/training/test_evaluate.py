@@ -41,6 +41,7 @@ def test_the_models_own_motion_has_errors_of_the_other_takes_alone(corpus, tmp_p
     assert (report["steps"], report["steps_walked"], report["sampler"]) == (8, 8, "ddim")
     assert report["held_out_utterances"]["takes"] == 4 and "lip_noise" not in report
     assert 0 < report["held_out_utterances"]["LBE"] < 0.1 < report["held_out_utterances"]["MBE"]
+    assert set(report["held_out_utterances"]["liveliness"]) == {"model", "corpus"}
 
 
 def test_every_utterance_has_noise_of_its_own(corpus):

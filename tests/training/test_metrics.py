@@ -159,6 +159,24 @@ def test_jitter_ignores_steady_movement_and_the_upper_face():
     assert metrics.jitter(coefficients) == pytest.approx(4 / 3 / len(LIP_REGION))
 
 
+def test_blinks_last_as_long_as_lids_are_more_than_half_closed():
+    """One blink of both eyes for three frames, a wink that closes them to a half on average, and one that the end cuts."""
+    coefficients = np.zeros((30, 52))
+    left, right = ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]
+    coefficients[4:9, [left, right]] = np.array([0.3, 0.6, 1.0, 0.7, 0.2])[:, None]
+    coefficients[15:18, left] = 1.0
+    coefficients[28:, [left, right]] = 0.8
+    assert metrics.blinks(coefficients, 30.0) == pytest.approx([0.1, 2 / 30])
+    assert len(metrics.blinks(np.zeros((30, 52)), 30.0)) == 0
+
+
+def test_activity_of_brows_is_their_mean_deviation():
+    coefficients = np.zeros((4, 52))
+    coefficients[:, ARKIT_INDEX["browInnerUp"]] = 0.0, 1.0, 0.0, 1.0  # one of the five brow shapes
+    coefficients[:, ARKIT_INDEX["jawOpen"]] = 0.0, 1.0, 0.0, 1.0
+    assert metrics.brow_activity(coefficients) == pytest.approx(0.1)
+
+
 def test_aperture_ratios_of_speech_without_such_phones_are_nan():
     ratios = metrics.aperture_ratios([(np.ones(10), 10.0, [Phone("AA", 0.0, 1.0)])])
     assert np.isnan(ratios["closed_over_open"]) and ratios["open_millimetres"] == 1000

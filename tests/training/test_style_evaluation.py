@@ -71,11 +71,24 @@ def test_a_talker_that_follows_styles_is_right_with_the_right_one_alone(corpus):
     swing = [0.4, 0.4, 0.1, 0.1]
     assert found["none"]["FDD"] / found["random"]["FDD"] == pytest.approx(np.mean(swing) / 0.3, rel=0.05)
     assert found["none"]["MOD"] == 0 and found["none"]["BA"] == 1
+    # The brows go with the style that is shown; nothing else of the toy faces differs but the talker's speech.
+    assert right["follows"]["brows"] == pytest.approx(1.0, abs=1e-3) and found["random"]["follows"]["brows"] < -0.9
+    assert found["none"]["follows"]["brows"] is None and right["follows"]["smile"] is None
     # Every utterance has noise of its own, the same in all conditions.
     assert talker.seeds == 3 * list(range(len(spoken)))
     assert talker.heard[0][2] == {"guidance": {"style": 3.0}} and talker.heard[-1][1] is None
     bars = style_evaluation.bars(found | {"right": right | {"BA": 0.8}}, corpus_alignment=0.9)
     assert [bar.value for bar in bars][:2] == [0, 0] and np.isnan(bars[2].value) and bars[-1].value == pytest.approx(0.8 / 0.9) and not bars[-1].holds
+
+
+def test_traits_are_means_and_deviations():
+    coefficients, head = np.zeros((4, 52)), np.zeros((4, 3))
+    coefficients[:, ARKIT_INDEX["mouthSmileLeft"]] = 0.4
+    coefficients[:, ARKIT_INDEX["jawOpen"]] = 0.0, 0.2, 0.0, 0.2
+    head[:, 1] = -0.1, 0.1, -0.1, 0.1
+    assert style_evaluation.traits(coefficients, head) == pytest.approx([0.2, 0.0, 0.1, 0.1])
+    made, wanted = [[0.0, 1, 0, 0], [1.0, 1, 1, 0], [2.0, 1, 2, 0]], [[1.0, 3, 2, 0], [2.0, 4, 1, 0], [3.0, 5, 0, 0]]
+    assert style_evaluation.follows(made, wanted) == {"smile": pytest.approx(1), "brows": None, "mouth": pytest.approx(-1), "sway": None}
 
 
 def test_takes_of_a_still_head_have_no_beats(corpus):
