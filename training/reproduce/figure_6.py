@@ -10,7 +10,7 @@ from PIL import Image
 from render.renderer import Renderer
 from render.rigs.load import find_rig
 from talker.atomic import whole_file
-from talker.motion import ARKIT_NAMES, LIP_REGION
+from talker.motion import ARKIT_NAMES, BROW_REGION, LIP_REGION
 from talker.takes import Takes
 from training.beat import Utterance
 from training.reproduce.measurement import load_talker
@@ -19,9 +19,6 @@ from training.reproduce.report import Column, format_table, write_report
 from training.reproduce.setup import Setup
 
 INFERENCES = 3
-
-BROWS = np.array([k for k, name in enumerate(ARKIT_NAMES) if name.startswith("brow")])
-"""Indices of the coefficients that move the brows (5)."""
 
 LIDS = np.array([k for k, name in enumerate(ARKIT_NAMES) if name.startswith("eyeBlink")])
 
@@ -34,7 +31,7 @@ WIDTH, HEIGHT = 1280, 520
 def most_different_frame(takes: Takes) -> tuple[int, float]:
     """(Frame, spread there) in which the brows of the takes differ most: the mean over their coefficients of the
     standard deviation across takes, among frames with all eyes open, or all frames where there is none."""
-    spread = takes.coefficients[..., BROWS].std(axis=0).mean(axis=-1)
+    spread = takes.coefficients[..., BROW_REGION].std(axis=0).mean(axis=-1)
     awake = (takes.coefficients[..., LIDS] < OPEN_EYES).all(axis=(0, 2))
     frame = int(np.argmax(np.where(awake, spread, -1.0) if awake.any() else spread))
     return frame, float(spread[frame])
