@@ -96,6 +96,11 @@ def steadied(motion: np.ndarray, fps: float, band: float) -> np.ndarray:
     return sosfiltfilt(sections, motion, axis=-2, padlen=min(9, motion.shape[-2] - 1)).astype(motion.dtype)
 
 
+def sway(head: np.ndarray) -> float:
+    """How far a head (T, 3) sways: the sum over its angles of their standard deviations over time, rad."""
+    return float(np.asarray(head).std(axis=0).sum())
+
+
 def check_lengths(motion: Motion, seconds: float, label: str) -> None:
     """Raise TalkerError when motion and the speech it belongs to, `seconds` long, differ by more than is tolerated."""
     if abs(motion.seconds - seconds) > max(LENGTH_TOLERANCE, LENGTH_SHARE * seconds):

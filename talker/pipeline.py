@@ -189,9 +189,11 @@ class Talker:
             raise TalkerError(f"Between 1 and {MAX_TAKES} takes can be sampled at once, not {takes}.")
         scales = guidance_scales(self.denoiser.default_guidance if guidance is None else guidance, self.denoiser.guidances, self.name)
         followed = {part: scales.get(part, 1.0) for part in self.denoiser.guidances}
-        vector = self.own_style
+        vector, gain = self.own_style, 1.0
         if style is not None:
             vector = self.style_encoder.style(style) if isinstance(style, str) else self.style_encoder.encode(style)
+            if followed.get("style", 1.0):
+                gain = self.style_encoder.head_gain(style)
         if vector is None and "style" in scales:
             scales["style"] = 0.0  # the same takes without a pass for a style that nobody has
         if sampler is not None and sampler not in SAMPLERS:
@@ -229,7 +231,7 @@ class Talker:
             features.frames, embedding, takes, seed, steps, eta, lambda done, count: report("sample", done / count),
             scales, vector, edit, sampler,
         )  # fmt: skip
-        coefficients, rotation = self.motion_of(clean, head, edit)
+        coefficients, rotation = self.motion_of(clean, head, edit, gain)
         vertices = {}
         if self.denoiser.vertices:
             face = self.denoiser.face
@@ -307,12 +309,20 @@ class Talker:
             generator=generators, **options,
         )  # fmt: skip
 
-    def motion_of(self, clean: torch.Tensor, head: bool, edit: MotionEdit | None) -> tuple[np.ndarray, np.ndarray]:
+    def motion_of(
+        self, clean: torch.Tensor, head: bool, edit: MotionEdit | None, head_gain: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Coefficients (S, T, 52) and head (S, T, 3), brows and head steadied, of what the model made, with what is given
-        as it was given. Coefficients that were fitted to vertices stay as they were fitted."""
+        as it was given. Coefficients that were fitted to vertices stay as they were fitted.
+
+        head_gain : how many times as far from its mean the head turns; heads of which some is given go on as they are
+        """
         coefficients, rotation = (part.float().cpu().numpy() for part in self.denoiser.to_motion(clean))
         fps = self.denoiser.config.fps
         rotation = steadied(rotation, fps, HEAD_BAND)
+        if head_gain != 1.0 and (edit is None or not edit.mask[:, len(ARKIT_NAMES) :].any()):
+            mean = rotation.mean(axis=1, keepdims=True)
+            rotation = mean + head_gain * (rotation - mean)
         if not self.denoiser.vertices:
             coefficients[..., BROW_REGION] = steadied(coefficients[..., BROW_REGION], fps, BROW_BAND).clip(0, 1)
         if edit is not None:

@@ -78,7 +78,8 @@ def _liveliness(report: dict) -> list[str]:
     return [
         f"\nThis model blinks {own['blinks_a_minute']:.1f} times a minute (the corpus {corpus['blinks_a_minute']:.1f}), and "
         f"{100 * own['long_blinks']:.1f} % of its blinks keep the lids more than half closed for over {LONG_BLINK:g} s "
-        f"({100 * corpus['long_blinks']:.1f} %); the standard deviation of its brows is {own['brows']:.3f} ({corpus['brows']:.3f}).\n"
+        f"({100 * corpus['long_blinks']:.1f} %); the standard deviation of its brows is {own['brows']:.3f} ({corpus['brows']:.3f})"
+        + (f", that of its head's three angles together {own['sway']:.3f} rad ({corpus['sway']:.3f}).\n" if own["sway"] else ".\n")
     ]
 
 

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from talker.audio import Speech
 from talker.checkpoints import CONFIG_FILE, WEIGHTS_FILE, load_config
 from talker.errors import TalkerError
 from talker.models import DiffusionTalker
+from talker.motion import Motion, sway
 from talker.pipeline import CHECKPOINTS, MAX_TAKES, Talker, checkpoint_folder
 from talker.samplers import SAMPLERS
 from training import cards, encoder_evaluation, metrics, odd_sounds, other_languages, real_speech, style_evaluation
@@ -51,16 +52,17 @@ GROUPS = ("real", "languages", "errors", "identities", "styles")
 
 def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed: int = 0) -> dict:
     """MBE, LBE and |FDD| against the corpus's motion, averaged over takes, the identity matched by voice, and how lively
-    lids and brows of both are (liveliness); utterances of the library's speakers that were held out of training. Noise is
+    lids, brows and head of both are (liveliness); utterances of the library's speakers that were held out of training. Noise is
     drawn for each, from `seed` on, as it decides where a take blinks and raises the brows."""
     rows, made, recorded = [], [], []
     for index, utterance in enumerate(utterances):
         speech = utterance.speech()
         sampled = talker.speak(speech, takes=takes, seed=seed + index)
-        truth = utterance.motion(sampled.fps, speech.frames(sampled.fps)).coefficients
+        motion = utterance.motion(sampled.fps, speech.frames(sampled.fps))
+        truth = motion.coefficients
         rows += [(metrics.mbe(c, truth), metrics.lbe(c, truth), metrics.fdd(c, truth)) for c in sampled.coefficients]
-        made += [(c, sampled.fps) for c in sampled.coefficients]
-        recorded.append((truth, sampled.fps))
+        made += sampled.motions
+        recorded.append(motion)
     mbe, lbe, fdd = np.mean(rows, axis=0)
     return {
         "takes": len(rows), "MBE": float(mbe), "LBE": float(lbe), "|FDD|": abs(float(fdd)),
@@ -68,15 +70,16 @@ def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed
     }  # fmt: skip
 
 
-def liveliness(motions: Sequence[tuple[np.ndarray, float]]) -> dict[str, float]:
-    """Of motions, each (T, 52) and its frames a second: blinks a minute, the share of them longer than
-    metrics.LONG_BLINK, and the standard deviation of the brows, mean over motions."""
-    found = [metrics.blinks(c, fps) for c, fps in motions]
-    minutes = sum(len(c) / fps for c, fps in motions) / 60
+def liveliness(motions: Sequence[Motion]) -> dict[str, float]:
+    """Of motions: blinks a minute, the share of them longer than metrics.LONG_BLINK, and, as means over motions, the
+    standard deviation of the brows and how far the head sways, rad."""
+    found = [metrics.blinks(one.coefficients, one.fps) for one in motions]
+    count = sum(map(len, found))
     return {
-        "blinks_a_minute": sum(map(len, found)) / minutes,
-        "long_blinks": float((np.concatenate(found) > metrics.LONG_BLINK).mean()) if sum(map(len, found)) else 0.0,
-        "brows": float(np.mean([metrics.brow_activity(c) for c, _ in motions])),
+        "blinks_a_minute": count / (sum(one.seconds for one in motions) / 60),
+        "long_blinks": float((np.concatenate(found) > metrics.LONG_BLINK).mean()) if count else 0.0,
+        "brows": float(np.mean([metrics.brow_activity(one.coefficients) for one in motions])),
+        "sway": float(np.mean([sway(one.head) for one in motions])),
     }
 
 
@@ -235,7 +238,7 @@ def as_text(report: dict) -> str:
         if lively := report["held_out_utterances"].get("liveliness"):
             names = list(lively["model"])
             rows = [[name.replace("_", " "), *(lively[who][name] for who in lively)] for name in names]
-            parts.append(table("lids and brows", ["", *lively], rows))
+            parts.append(table("lids, brows and head", ["", *lively], rows))
     if "identity_matching" in report:
         clean = report["identity_matching"]
         title = f"identity by voice, {clean['utterances']} held-out utterances, {clean['library']} identities"

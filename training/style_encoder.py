@@ -26,7 +26,7 @@ from talker.atomic import whole_file
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.models.motion_model import COEFFICIENT_STD_FLOOR, HEAD_STD_FLOOR
-from talker.motion import HEAD_NAMES
+from talker.motion import HEAD_NAMES, sway
 from talker.style import StyleConfig, StyleEncoder, mean_over_time
 from training.bars import Bar, bar_table
 from training.beat import read_corpus
@@ -240,8 +240,8 @@ NAMED_STYLES = {
 
 
 def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
-    """The encoder with eight named styles of training speakers. Each is the mean direction of the speaker's utterances;
-    a speaker who has one name is passed over for the next."""
+    """The encoder with eight named styles of training speakers, and how far their heads sway. Each is the mean direction
+    of the speaker's utterances; a speaker who has one name is passed over for the next."""
     shown, names = utterance_styles(model, cache)
     speakers, rows = sorted(set(names)), np.array(names)
     styles = torch.stack([F.normalize(shown[torch.from_numpy(rows == one)].mean(dim=0), dim=-1) for one in speakers])
@@ -260,7 +260,12 @@ def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
         free = [k for k in order if k not in chosen.values()]
         if columns and free:  # a model without head, or fewer than eight speakers
             chosen[name], lines[name] = free[0], rule.line
-    named = StyleEncoder(dataclasses.replace(model.config, styles={n: f"{lines[n]} ({speakers[k]})" for n, k in chosen.items()}))
+    config = dataclasses.replace(model.config, styles={n: f"{lines[n]} ({speakers[k]})" for n, k in chosen.items()})
+    heads = [k for k, channel in enumerate(channels) if channel in HEAD_NAMES]
+    if heads:
+        sways = [float(np.mean([sway(motion[u][:, heads]) for u in of_speaker[one]])) for one in speakers]
+        config = dataclasses.replace(config, sways={n: sways[k] for n, k in chosen.items()}, typical_sway=float(np.mean(sways)))
+    named = StyleEncoder(config)
     named.load_state_dict(model.state_dict() | {"vectors": styles[list(chosen.values())]})
     return named.eval()
 
@@ -279,7 +284,7 @@ _CARD = """# Speaking style encoder
 | --- | --- | --- | --- |
 {bars}
 
-**Named styles.** Of each, the mean direction of one training speaker's utterances:
+**Named styles.** Of each, the mean direction of one training speaker's utterances{swaying}:
 
 {styles}
 
@@ -290,11 +295,13 @@ _CARD = """# Speaking style encoder
 def style_card(model: StyleEncoder, config: dict) -> str:
     """The text of a checkpoint's MODEL_CARD.md, from what its config.json holds."""
     bars = (Bar(*(bar[key] for key in ("measure", "value", "sense", "limit"))).row() for bar in config["bars"])
+    sways = config["sways"]
     return _CARD.format(
         **{name: config[name] for name in ("layers", "heads", "dim", "data", "trained_steps", "partial_share")},
         parameters=sum(p.numel() for p in model.parameters()) / 1e6, channels=len(config["channels"]),
         batch=config["batch_size"], temperature=TEMPERATURE, bars="\n".join(f"| {' | '.join(row)} |" for row in bars),
-        styles="\n".join(f"- `{name}`: {line}" for name, line in config["styles"].items()),
+        swaying=", and how far the head sways, by which heads are scaled (typically {:.2f} rad)".format(config["typical_sway"]) if sways else "",
+        styles="\n".join(f"- `{name}`: {line}" + (f"; head {sways[name]:.2f} rad" if name in sways else "") for name, line in config["styles"].items()),
     )  # fmt: skip
 
 

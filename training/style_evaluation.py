@@ -10,7 +10,7 @@ import numpy as np
 
 from render.rig import Rig, lip_aperture
 from talker.errors import TalkerError
-from talker.motion import ARKIT_INDEX, FPS, Motion
+from talker.motion import ARKIT_INDEX, FPS, Motion, sway
 from talker.pipeline import Talker
 from talker.takes import Takes
 from training import metrics
@@ -92,11 +92,11 @@ class Surface:
 
 
 def traits(coefficients: np.ndarray, head: np.ndarray) -> list[float]:
-    """TRAITS of one motion: means of smile and jawOpen, the brows' mean standard deviation over time, and the sum of
-    those of the head's three angles, rad."""
+    """TRAITS of one motion: means of smile and jawOpen, the brows' mean standard deviation over time, and
+    talker.motion.sway."""
     smile = coefficients[:, [ARKIT_INDEX["mouthSmileLeft"], ARKIT_INDEX["mouthSmileRight"]]].mean()
     jaw = coefficients[:, ARKIT_INDEX["jawOpen"]].mean()
-    return [float(smile), metrics.brow_activity(coefficients), float(jaw), float(head.std(axis=0).sum())]
+    return [float(smile), metrics.brow_activity(coefficients), float(jaw), sway(head)]
 
 
 def follows(made: Sequence[Sequence[float]], wanted: Sequence[Sequence[float]]) -> dict[str, float | None]:

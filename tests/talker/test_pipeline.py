@@ -17,7 +17,7 @@ from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.models.facediffuser import FaceDiffuser
 from talker.models.regression import Regression
-from talker.motion import BROW_REGION, LIP_REGION, UPPER_FACE_REGION
+from talker.motion import BROW_REGION, LIP_REGION, UPPER_FACE_REGION, Motion
 from talker.pipeline import available_models
 from talker.schedules import cosine_schedule, linear_schedule
 from talker.style import StyleConfig, StyleEncoder
@@ -167,6 +167,25 @@ def test_styles_by_name_and_by_example(stylish, talker, speech):
     # The scale of a style weighs it: at 0 it is as if there were none.
     ignored = stylish.speak(speech, takes=1, steps=3, style="calm", guidance={"audio": 1.15, "style": 0}).coefficients
     assert np.array_equal(ignored, said[None])
+
+
+def test_the_head_sways_as_far_as_the_style_does(stylish, speech):
+    """Half as far about the same mean in a style that sways by half; one of which some is given goes on as it is."""
+    given = Motion(np.zeros((speech.frames(30), 52), np.float32), np.full((speech.frames(30), 3), 0.1, np.float32))
+    edit = plan_edit(given, keep=(0.2, 0.0))
+
+    def heads(own: float, **options) -> np.ndarray:
+        config = stylish.style_encoder.config
+        stylish.style_encoder.config = dataclasses.replace(config, sways={"calm": own}, typical_sway=0.1)
+        return stylish.speak(speech, takes=2, steps=3, style="calm", **options).head
+
+    calm, typical = heads(0.05), heads(0.1)
+    mean = typical.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(calm, mean + 0.5 * (typical - mean), atol=1e-6)
+    assert not np.allclose(calm, typical, atol=1e-3)
+    assert np.array_equal(heads(0.05, edit=edit), heads(0.1, edit=edit))
+    weightless = {"guidance": {"audio": 1.15, "style": 0}}
+    assert np.array_equal(heads(0.05, **weightless), heads(0.1, **weightless))
 
 
 def test_takes_tell_what_chose_them(stylish, talker, speech):

@@ -6,8 +6,8 @@ import torch
 
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
-from talker.motion import Motion, resample
-from talker.style import StyleConfig, StyleEncoder, movement
+from talker.motion import Motion, resample, sway
+from talker.style import FORETOLD, GAINS, StyleConfig, StyleEncoder, movement
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,20 @@ def test_named_styles_come_with_the_checkpoint(encoder, tmp_path):
     assert torch.equal(loaded.style("lively"), torch.eye(128)[1])
     with pytest.raises(TalkerError, match="choose one of calm, lively"):
         loaded.style("loud")
+
+
+def test_a_head_sways_as_an_example_foretells():
+    """By a named style's own sway over the typical one; by a part of an example's, as it is one recording; within limits."""
+    model = StyleEncoder(StyleConfig(layers=1, styles={"calm": "", "lively": ""}, sways={"calm": 0.05, "lively": 0.2}, typical_sway=0.1))
+    assert model.head_gain("lively") == pytest.approx(2) and model.head_gain("calm") == pytest.approx(0.5)
+    turns = np.zeros((60, 3), np.float32)
+    turns[::2, 1], turns[1::2, 1] = 0.2, -0.2  # deviates by 0.2 rad about one angle
+    assert sway(turns) == pytest.approx(0.2)
+    example = Motion(np.zeros((60, 52), np.float32), turns)
+    assert model.head_gain(example) == pytest.approx(2**FORETOLD)
+    assert model.head_gain(Motion(example.coefficients, 0 * turns)) == 1  # a phone that tracked no head
+    assert model.head_gain(Motion(example.coefficients, 100 * turns)) == GAINS[1]
+    assert StyleEncoder(StyleConfig(layers=1, styles={"calm": ""})).head_gain("calm") == 1  # saw no heads
 
 
 def test_what_shows_no_style_gets_a_sentence(encoder, rng, tmp_path):

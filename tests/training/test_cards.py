@@ -31,8 +31,8 @@ def report(name, lbe):
         },
         "odd_sounds": {"bars": [holds]}, "other_languages": {"bars": [holds]},
         "held_out_utterances": {"takes": 708, "LBE": lbe, "MBE": 0.7, "|FDD|": 0.02, "liveliness": {
-            "model": {"blinks_a_minute": 15.02, "long_blinks": 0.031, "brows": 0.0894},
-            "corpus": {"blinks_a_minute": 18.8, "long_blinks": 0.0, "brows": 0.104},
+            "model": {"blinks_a_minute": 15.02, "long_blinks": 0.031, "brows": 0.0894, "sway": 0.1},
+            "corpus": {"blinks_a_minute": 18.8, "long_blinks": 0.0, "brows": 0.104, "sway": 0.125},
         }},
         "identity_matching": {
             "utterances": 177, "speakers": 59, "library": 285, "f1": 0.99, "noise": {"f1": 0.94}, "bars": [holds],
@@ -65,7 +65,7 @@ def test_a_card_counts_recordings_once_and_names_the_bars_that_are_missed(corpus
     assert "It holds 4 of the 5 bars" in text and "; it misses: rounding 4.000 (wanted >= 5.000)." in text
     assert "| **diffusiontalker** (this) | 8 | ddim | 0.0900 |" in text and "| scratch | 8 | ddim | 0.0950 |" in text
     assert "| 0.150 | 0.150 | 0.700 | 0.020 |" in text
-    assert "blinks 15.0 times a minute (the corpus 18.8), and 3.1 % of its blinks keep" in text and "is 0.089 (0.104)" in text
+    assert "blinks 15.0 times a minute (the corpus 18.8), and 3.1 % of its blinks keep" in text and "is 0.089 (0.104), that of its head's three angles together 0.100 rad (0.125)." in text
     assert "Standard deviation across takes: upper face 0.0500, lips 0.0050, ratio 10.0." in text
     del ours["real_speech"]["diversity"]  # of one take
     write_card(ours, folder, corpus, [ours, other])
