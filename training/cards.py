@@ -224,7 +224,7 @@ _CARD = """# {title}
 | --- | --- | --- | --- | --- | --- |
 {models}
 {more}
-**Limits.** The motion was learned from speech that was read aloud or synthesised, four fifths of it English. Emotion and emphasis beyond pitch accents are not modelled; gaze and head follow nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.
+**Limits.** The motion was learned from speech that was read aloud or synthesised, four fifths of it English. Emotion and emphasis beyond pitch accents are not modelled; gaze and head are turned to nobody. Takes differ less than the corpus's performances do.{identity_limits} An average distance such as LBE rewards a model that keeps near the mean.
 
 **Misuse.** It makes a face say what a recording says. Ask the speaker; Talker labels its videos and files as synthetic, leave the label on.
 
