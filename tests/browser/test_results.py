@@ -100,12 +100,11 @@ def test_the_3d_view_shows_heads_that_move(uploaded):
         assert time.monotonic() < deadline, "the 3D view stays empty"
         uploaded.wait_for_timeout(500)
     uploaded.wait_for_timeout(2000)  # the camera settles
-    first = canvas.screenshot()
-    shots = []
-    for _ in range(5):
+    first, moved, shots = canvas.screenshot(), 0.0, 0
+    while moved < 0.1:  # each picture takes the software renderer seconds
+        assert shots < 5, "the heads stand still"
         uploaded.wait_for_timeout(700)
-        shots.append(difference(first, canvas.screenshot()))
-    assert max(shots) > 0.1
+        moved, shots = difference(first, canvas.screenshot()), shots + 1
 
 
 def test_every_download_opens(uploaded, speech, tmp_path):
