@@ -52,8 +52,8 @@ GROUPS = ("real", "languages", "errors", "identities", "styles")
 
 def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed: int = 0) -> dict:
     """MBE, LBE and |FDD| against the corpus's motion, averaged over takes, the identity matched by voice, and how lively
-    lids, brows and head of both are (liveliness); utterances of the library's speakers that were held out of training. Noise is
-    drawn for each, from `seed` on, as it decides where a take blinks and raises the brows."""
+    lids, brows and head of both are (liveliness); utterances of the library's speakers that were held out of training.
+    Noise is drawn for each, from `seed` on, as it decides where a take blinks and raises the brows."""
     rows, made, recorded = [], [], []
     for index, utterance in enumerate(utterances):
         speech = utterance.speech()

@@ -184,8 +184,8 @@ def bars(measured: Mapping[str, Mapping], corpus_alignment: float | None) -> lis
 
 def styles(talker: Talker, corpus: Path, utterances: Sequence[Utterance], rig: Rig, takes: int = 4, seed: int = 0) -> dict:
     """All CONDITIONS on held-out utterances, and their bars; a progress bar may wrap the utterances. "corpus_follows" is
-    how far the recording that shows the right style foretells its speaker's TRAITS in the utterance, which no take can
-    follow further."""
+    how far the recording that shows the right style foretells its speaker's TRAITS in the utterance: as far as a take can
+    follow the style, whatever else it hears in the speech."""
     spoken, surface = with_styles(corpus, utterances), Surface.of(rig)
     measured = {condition: measure(talker, spoken, condition, surface, takes, seed) for condition in CONDITIONS}
     alignment = corpus_beat_alignment(corpus)
