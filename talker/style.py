@@ -36,7 +36,7 @@ FORETOLD = 0.61
 another of the same speaker, in both directions, mean over 222 pairs of recordings that trained (r = 0.61)."""
 
 GAINS = 0.3, 2.5
-"""The least and the most that a head is scaled by, as far as speakers of the corpus are from the typical one."""
+"""The least and the most that a head is scaled by: a little more than from the corpus's typical speaker to any other."""
 
 
 @dataclass(frozen=True)

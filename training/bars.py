@@ -35,6 +35,11 @@ class Bar:
         return asdict(self) | {"holds": self.holds}
 
 
+def ratio(value: float, of: float) -> float:
+    """value / of; NaN, which holds no bar, where there is nothing to divide by."""
+    return value / of if of else float("nan")
+
+
 def number(value: float | str | None) -> str:
     """A cell of a table: three digits that mean something; words stay as they are, and nothing is a dash."""
     if value is None:

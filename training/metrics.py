@@ -190,11 +190,16 @@ def jitter(coefficients: np.ndarray) -> float:
     return float(np.abs(np.diff(coefficients[:, LIP_REGION], 2, axis=0)).mean())
 
 
+def blink_times(lid: np.ndarray, fps: float) -> np.ndarray:
+    """Start and end in seconds (n, 2) of every stretch in which a lid's coefficient (T,) is above 0.5."""
+    shut = np.diff(np.concatenate([[0], lid > 0.5, [0]]).astype(int))
+    return np.stack([np.flatnonzero(shut == 1), np.flatnonzero(shut == -1)], axis=1) / fps
+
+
 def blinks(coefficients: np.ndarray, fps: float) -> np.ndarray:
     """Seconds that both lids, on average, are more than half closed, of every blink in (T, 52): (N,)."""
     lids = coefficients[:, [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]].mean(axis=1)
-    edges = np.diff((lids > 0.5).astype(int), prepend=0, append=0)
-    return (np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) / fps
+    return np.diff(blink_times(lids, fps), axis=1).ravel()
 
 
 def brow_activity(coefficients: np.ndarray) -> float:

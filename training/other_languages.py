@@ -14,7 +14,7 @@ from talker.motion import FPS
 from talker.pipeline import Talker
 from training.alignment import SILENCE, Phone
 from training.articulation import generator, lips
-from training.bars import Bar, table
+from training.bars import Bar, ratio, table
 from training.espeak import espeak
 from training.languages import LEFT_OUT, VARIANTS, as_arpabet, utterance
 from training.loudness_jaw import loudness_jaw
@@ -106,9 +106,8 @@ def bars(languages: dict, real_english: dict | None) -> list[Bar]:
     third worse. How far lips round in u and spread in i differs between languages, by half in the articulation that
     all learned from, so rounding is counted in shares of that."""
 
-    def share(columns: dict, key: str) -> float:
-        whole = columns[CORPUS][key]
-        return columns["model"][key] / whole if whole else np.nan
+    def rounding(columns: dict) -> float:
+        return ratio(columns["model"]["rounding"], columns[CORPUS]["rounding"])
 
     found = []
     for language in LEFT_OUT:
@@ -116,11 +115,10 @@ def bars(languages: dict, real_english: dict | None) -> list[Bar]:
         for title, english in (("espeak-ng's English", languages[ENGLISH]), ("real English", real_english)):
             if english:
                 name = f"{language} / {title}"
-                aperture, of = own["model"]["closed_over_open"], english["model"]["closed_over_open"]
-                rounding, most = share(own, "rounding"), share(english, "rounding")
+                aperture = ratio(own["model"]["closed_over_open"], english["model"]["closed_over_open"])
                 found += [
-                    Bar(f"{name}: aperture at p b m", aperture / of if of else np.nan, "<=", 1 + WORSE),
-                    Bar(f"{name}: rounding, of the corpus's", rounding / most if most else np.nan, ">=", 1 - WORSE),
+                    Bar(f"{name}: aperture at p b m", aperture, "<=", 1 + WORSE),
+                    Bar(f"{name}: rounding, of the corpus's", ratio(rounding(own), rounding(english)), ">=", 1 - WORSE),
                 ]
     return found
 

@@ -252,19 +252,13 @@ def spectra(measured: Sequence[Measured]) -> dict:
     }
 
 
-def blink_times(lid: np.ndarray, fps: float) -> np.ndarray:
-    """Start and end in seconds (n, 2) of every stretch in which a lid's coefficient (T,) is above 0.5."""
-    shut = np.diff(np.concatenate([[0], lid > 0.5, [0]]).astype(int))
-    return np.stack([np.flatnonzero(shut == 1), np.flatnonzero(shut == -1)], axis=1) / fps
-
-
 def expression_measures(measured: Sequence[Measured]) -> dict:
     """Blinks, gaze and head: rates a minute, seconds, degrees, degrees a second."""
     minutes = sum(len(m.aperture) / m.motion.fps for m in measured) / 60
     durations, starts, near, pause = [], 0, 0, 0.0
     paired, speeds, angles = 0, [], []
     for m in measured:
-        blinks = blink_times(m.motion.coefficients[:, ARKIT_INDEX["eyeBlinkLeft"]], m.motion.fps)
+        blinks = metrics.blink_times(m.motion.coefficients[:, ARKIT_INDEX["eyeBlinkLeft"]], m.motion.fps)
         durations += list(blinks[:, 1] - blinks[:, 0])
         starts += len(blinks)
         paired += int((np.diff(blinks[:, 0]) < 0.5).sum())
@@ -301,7 +295,7 @@ def movement_statistics(motion: Motion, aperture: np.ndarray) -> dict[str, np.nd
     def moments(values: np.ndarray) -> list[np.ndarray]:
         return [values.mean(axis=0), values.std(axis=0), np.percentile(values, 95, axis=0)]
 
-    blinks = blink_times(rows[:, ARKIT_INDEX["eyeBlinkLeft"]], motion.fps)
+    blinks = metrics.blink_times(rows[:, ARKIT_INDEX["eyeBlinkLeft"]], motion.fps)
     seconds = len(rows) / motion.fps
     lids = [len(blinks) / seconds, float((blinks[:, 1] - blinks[:, 0]).mean()) if len(blinks) else 0.2]
     turned = np.abs(np.diff(motion.head, axis=0)).mean(axis=0) if len(rows) > 1 else np.zeros(3)

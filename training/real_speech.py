@@ -19,7 +19,7 @@ from talker.pipeline import Talker
 from training import metrics
 from training.alignment import Phone
 from training.augmentation import add_noise, coloured_noise
-from training.bars import Bar, bar_table, table
+from training.bars import Bar, bar_table, ratio, table
 from training.beat import Utterance
 from training.loudness_jaw import loudness_jaw
 
@@ -145,11 +145,8 @@ def bars(clean: dict[str, dict], noise: dict[str, dict]) -> list[Bar]:
     """What a model has to keep on real speech, in noise, and against the rival."""
     ours, rival, corpus, loud = clean["model"], clean[RIVAL], clean[CORPUS], noise["model"]
 
-    def share(value: float, of: float) -> float:
-        return value / of if of else float("nan")
-
     def times(row: dict, other: dict, key: str) -> float:
-        return share(row[key], other[key])
+        return ratio(row[key], other[key])
 
     def away(row: dict) -> float:
         """How far the jitter is from the corpus's own, as a factor: a face that hardly moves has little of it."""
@@ -170,7 +167,7 @@ def bars(clean: dict[str, dict], noise: dict[str, dict]) -> list[Bar]:
         Bar("ours / loudness: aperture in silence", times(ours, rival, "silence_over_open"), "<=", 0.5),
         Bar("ours / loudness: rounding", times(ours, rival, "rounding"), ">=", 2.0),
         Bar("ours - loudness: correlation", ours["correlation"] - rival["correlation"], ">=", 0.05),
-        Bar("ours / loudness: jitter, as a factor from the corpus's", share(away(ours), away(rival)), "<=", 1.0),
+        Bar("ours / loudness: jitter, as a factor from the corpus's", ratio(away(ours), away(rival)), "<=", 1.0),
     ]
 
 

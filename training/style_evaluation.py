@@ -14,7 +14,7 @@ from talker.motion import ARKIT_INDEX, FPS, Motion, sway
 from talker.pipeline import Talker
 from talker.takes import Takes
 from training import metrics
-from training.bars import Bar, table
+from training.bars import Bar, ratio, table
 from training.beat import Utterance, read_corpus
 from training.face_regions import face_of, upper_face_vertices
 from training.scanned_faces import lip_vertices
@@ -169,11 +169,8 @@ def bars(measured: Mapping[str, Mapping], corpus_alignment: float | None) -> lis
     """What following a style has to bring; measured : CONDITIONS -> measure's result."""
     right = measured["right"]
 
-    def share(value: float, of: float) -> float:
-        return value / of if of else float("nan")
-
     found = [
-        Bar(f"{name}, right style / {words}", share(right[name], measured[other][name]), "<=", 1.0)
+        Bar(f"{name}, right style / {words}", ratio(right[name], measured[other][name]), "<=", 1.0)
         for name in ("FDD", "MOD")
         for other, words in (("random", "random style"), ("none", "no style"))
     ]

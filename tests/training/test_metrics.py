@@ -159,6 +159,12 @@ def test_jitter_ignores_steady_movement_and_the_upper_face():
     assert metrics.jitter(coefficients) == pytest.approx(4 / 3 / len(LIP_REGION))
 
 
+def test_blinks_are_stretches_above_a_half():
+    lid = np.zeros(60)
+    lid[10:14], lid[57:] = 0.9, 0.8
+    assert metrics.blink_times(lid, 30.0) == pytest.approx(np.array([[10, 14], [57, 60]]) / 30)
+
+
 def test_blinks_last_as_long_as_lids_are_more_than_half_closed():
     """One blink of both eyes for three frames, a wink that closes them to a half on average, and one that the end cuts."""
     coefficients = np.zeros((30, 52))

@@ -79,12 +79,6 @@ def test_loudness_of_a_tone_is_its_root_mean_square():
     assert quality.loudness(tone, 30, 30.0)[5:25] == pytest.approx(0.5 / np.sqrt(2), rel=0.01)
 
 
-def test_blinks_are_stretches_above_a_half():
-    lid = np.zeros(60)
-    lid[10:14], lid[57:] = 0.9, 0.8
-    assert quality.blink_times(lid, 30.0) == pytest.approx(np.array([[10, 14], [57, 60]]) / 30)
-
-
 def test_speakers_are_recognised_only_by_what_is_theirs(rng):
     speakers = [f"s{k % 10}" for k in range(80)]
     own = np.array([[int(s[1:])] * 3 for s in speakers], float)
