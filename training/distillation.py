@@ -33,7 +33,7 @@ from talker.checkpoints import load_config
 from talker.errors import TalkerError
 from talker.models import DENOISERS
 from talker.models.diffposetalk import DiffPoseTalk
-from talker.models.motion_model import MotionModel
+from talker.models.motion_model import START_NOISE, MotionModel
 from talker.models.three_diface import ThreeDiFace
 from talker.samplers import Denoiser, ddim_step
 from talker.schedules import Schedule
@@ -87,11 +87,14 @@ def distillation_target(
     return share * first + (1 - share) * second
 
 
-def make_student(teacher: MotionModel, steps: int, lip_noise: float = 1.0, upper_noise: float = 1.0) -> MotionModel:
-    """A copy of the teacher on `steps` of its grid, to be sampled with DDIM from that much noise of lips and upper face."""
+def make_student(teacher: MotionModel, steps: int, **noise: float) -> MotionModel:
+    """A copy of the teacher on `steps` of its grid, to be sampled with DDIM.
+
+    noise : values of START_NOISE; 1 without
+    """
     taken = teacher_steps(teacher.schedule, steps)[2::2]
     alpha_bars = teacher.schedule.thinned(steps).alpha_bars.tolist()
-    own = {"alpha_bars": alpha_bars, "sampler": "ddim", "lip_noise": lip_noise, "upper_noise": upper_noise}
+    own = {"alpha_bars": alpha_bars, "sampler": "ddim", **dict.fromkeys(START_NOISE, 1.0), **noise}
     config = dataclasses.replace(teacher.config, **own)
     student = type(teacher)(config)
     student.load_state_dict(teacher.weights_on(taken))
@@ -176,7 +179,7 @@ def run(args: argparse.Namespace) -> None:
         if before < 2 * after:
             raise TalkerError(f"The stages {stages} do not halve a teacher of {teacher.schedule.steps} steps; give --stages such as 16 8.")
     for steps in stages:
-        student = make_student(teacher, steps, recipe.lip_noise, recipe.upper_noise)
+        student = make_student(teacher, steps, **recipe.start_noise())
         objective = DistillationObjective(objective_of(student, recipe, caches["train"]), teacher)
         folder = Path(args.out) / f"{steps}-steps"
         teacher = Trainer(recipe, objective, caches, folder, accelerator).fit()

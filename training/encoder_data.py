@@ -104,16 +104,18 @@ def corpus_jobs(utterances: list[Utterance], speakers: list[str], variants: int)
 
 def generate_languages(folder: Path, minutes: float, seed: int, chosen: tuple[str, ...] = ()) -> dict[str, list[Path]]:
     """At least `minutes` of every language of training.languages as {folder}/{language}/{number}.wav with the IPA
-    symbols in a .TextGrid beside it; what is there is not made again. Returns the wav files by language."""
+    symbols in a .TextGrid beside it, every second utterance of invented words; what is there is not made again.
+    Returns the wav files by language."""
     found: dict[str, list[Path]] = {}
     for language in tqdm(chosen or tuple(languages.LANGUAGES), "languages", unit="language", dynamic_ncols=True):
         seconds, found[language] = 0.0, []
         while seconds < 60 * minutes:
             number = len(found[language])
-            wav = folder / language / f"{seed}-{number:04d}.wav"
+            made_up = number % 2 == 1
+            wav = folder / language / f"{seed}-{number:04d}{'-invented' * made_up}.wav"
             grid = wav.with_suffix(".TextGrid")
             if not grid.exists():
-                samples, phones = languages.utterance(language, number, seed)
+                samples, phones = languages.utterance(language, number, seed, made_up)
                 write_wav(samples, wav)
                 # The TextGrid comes last: where it is, the wav is whole.
                 tier = [(p.start, p.end, p.label) for p in phones]

@@ -5,6 +5,9 @@ MFCCs of unlabelled speech are given, its encoder labels them, and the second ro
 (noisy-student training, Xie et al. 2020): unlabelled voices are many, and nobody can learn them by heart.
 The third labels them again by what the second learned, and goes on from it.
 At last the voice path alone learns its speakers in noise; the frame path stays as it is.
+
+--start goes on from an encoder that denoisers already listen to. Its features are held near what they were, and
+what reads phones and articulation from them stays as it is, so that the denoisers need not be trained again.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from talker.errors import TalkerError
 from training import encoder_data as data
 from training.cepstral_noise import CepstralNoise, VoiceNoise, statistics
 from training.recipe import Recipe, load_recipe, parse_settings
-from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss
+from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss, frame_loss
 from training.trainer import CHECKPOINT_FOLDER, STATE_FILE, VALIDATION_SEED, Trainer, make_accelerator
 
 CROP = 200
@@ -74,6 +77,30 @@ class VoiceObjective(EncoderObjective):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"total": self.model["speakers"](self.model["encoder"].voice(batch["mel"]), batch["speaker"])}
+
+
+class FurtherObjective(EncoderObjective):
+    """Loss of the frame path of an encoder that denoisers know: phones and articulation through the heads it was taught
+    by, which stay as they are, and the mean squared distance of its features from what they were."""
+
+    def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float):
+        super().__init__(speakers, encoder.config)
+        self.model["encoder"].load_state_dict(encoder.state_dict())
+        self.model["heads"].load_state_dict(heads.state_dict())
+        self.model.requires_grad_(False)
+        self.model["encoder"].requires_grad_(True)
+        self.model["encoder"].voice.requires_grad_(False)
+        self.model["encoder"].voice.eval()
+        self.before, self.hold = encoder.requires_grad_(False), hold
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The losses of a batch, "held" the distance."""
+        self.before.eval()
+        features = self.model["encoder"](batch["cepstra"]).last_hidden_state
+        losses = frame_loss(*self.model["heads"](features), batch)
+        inside = batch["inside"]
+        held = (features - self.before(batch["cepstra"]).last_hidden_state)[inside].square().mean()
+        return {**losses, "total": losses["total"] + self.hold * held, "held": held.detach()}
 
 
 class EncoderTrainer(Trainer):
@@ -135,6 +162,15 @@ class VoiceTrainer(EncoderTrainer):
         seed = (self.recipe.seed if split == "train" else VALIDATION_SEED) * world + rank
         rows = batches.draw_voices(step, seed, 4 * self.recipe.batch_size // world)
         return {key: value.to(self.accelerator.device) for key, value in rows.items()}
+
+
+class FurtherTrainer(EncoderTrainer):
+    """The same for an encoder that was trained already, whose voice path stays as it is."""
+
+    def config(self) -> dict:
+        """What the shipped config.json holds: what it held, and the steps that came on top."""
+        before = self.model["encoder"].config.to_dict()
+        return {**before, "rendered_hours": self.caches["train"].hours(), "further_steps": self.step}
 
 
 def load_encoder(folder: str | Path) -> tuple[CompactSpeechModel, FrameHeads]:
@@ -212,6 +248,23 @@ def train_encoder(
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(run / CHECKPOINT_FOLDER)}
 
 
+def train_further(
+    recipe: Recipe, corpus: Path, folder: Path, out: Path, start: Path, unlabelled: Path | None, cpu: bool = False
+) -> dict:
+    """One round more of the encoder in `start`, its features held by the recipe's loss weight "hold"; as train_encoder."""
+    batches, speakers, held = training_batches(recipe, corpus, folder)
+    encoder, heads = load_encoder(start)
+    if unlabelled is not None:
+        without = {name.removeprefix("ls-") for name in held}
+        found = data.label_cepstra(encoder, heads, unlabelled, without)
+        batches["train"] = EncoderBatches(batches["train"].pools | {"unlabelled": found}, SHARES, CROP)
+    torch.manual_seed(recipe.seed)
+    objective = FurtherObjective(encoder, heads, len(speakers), recipe.loss_weights.get("hold", 1.0))
+    FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu)).fit()
+    hours = batches["train"].hours()
+    return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(out / CHECKPOINT_FOLDER)}
+
+
 def train_voice(
     recipe: Recipe, batches: dict[str, EncoderBatches], speakers: int, start: Path, folder: Path, cpu: bool = False
 ) -> Path:
@@ -256,6 +309,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="speech-encoder", help="a YAML file, or a name in training/recipes")
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
     parser.add_argument("--unlabelled", type=Path, help="npz of MFCCs of further speech, for the second and third round")
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="go on from this encoder, whose features denoisers "
+                        "know and are held near what they were; with --recipe speech-encoder-further")  # fmt: skip
     parser.add_argument("--cache", type=Path, help="where languages and renderings are kept (beside the corpus)")
     parser.add_argument("--out", type=Path, required=True, help="run folder; training goes on from a state in it")
     parser.add_argument("--steps", type=int, help="training steps of each round instead of the recipe's")
@@ -272,4 +327,8 @@ def run(args: argparse.Namespace) -> None:
     if args.steps:
         recipe = recipe.replace(steps=args.steps)
     folder = args.cache or args.corpus.parent
-    print(json.dumps(train_encoder(recipe, args.corpus, folder, args.out, args.unlabelled, args.cpu), indent=2))
+    if args.start:
+        found = train_further(recipe, args.corpus, folder, args.out, args.start, args.unlabelled, args.cpu)
+    else:
+        found = train_encoder(recipe, args.corpus, folder, args.out, args.unlabelled, args.cpu)
+    print(json.dumps(found, indent=2))

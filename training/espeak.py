@@ -17,7 +17,8 @@ from training.alignment import PHONES, SILENCE, VOWELS, Phone, contiguous, level
 # From speak_lib.h of espeak-ng 1.51.
 _SYNCHRONOUS, _PHONEME_EVENTS = 2, 1
 _EVENT_END, _EVENT_PHONEME = 0, 7
-_CHARS_UTF8, _POS_CHARACTER, _RATE_PARAMETER, _PITCH_PARAMETER, _RANGE_PARAMETER = 1, 1, 1, 3, 4
+_CHARS_UTF8, _PHONEMES, _POS_CHARACTER = 1, 0x100, 1
+_RATE_PARAMETER, _PITCH_PARAMETER, _RANGE_PARAMETER = 1, 3, 4
 
 
 class _Id(ctypes.Union):
@@ -106,6 +107,7 @@ def spoken(
 ) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
     """Speaks text: (n,) float32 at 16 kHz and (start, end, mnemonic) of every sound in seconds.
 
+    text              : in the language's script; between [[ and ]] in espeak-ng's mnemonics, parted by |
     language, variant : espeak-ng's names of a voice and of a way to speak it, such as "en-us" and "f2"
     rate              : words a minute; pitch and range 0 … 100, 50 is the variant's own
 
@@ -122,7 +124,7 @@ def spoken(
         for parameter, value in ((_RATE_PARAMETER, rate), (_PITCH_PARAMETER, pitch), (_RANGE_PARAMETER, range)):
             engine.library.espeak_SetParameter(parameter, value, 0)
         data = text.encode()
-        engine.library.espeak_Synth(data, len(data) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
+        engine.library.espeak_Synth(data, len(data) + 1, 0, _POS_CHARACTER, 0, _CHARS_UTF8 | _PHONEMES, None, None)
     sound = np.concatenate(engine.sound).astype(np.float32) / 32768.0
     samples = soxr.resample(sound, engine.rate, SAMPLE_RATE).astype(np.float32)
     samples *= 0.9 / max(float(np.abs(samples).max()), 1e-6)

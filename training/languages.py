@@ -6,7 +6,9 @@ the speech encoder what English alone cannot, and the corpus has a speaker of ea
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from talker.errors import TalkerError
 from training.alignment import SILENCE, Phone, contiguous
 from training.articulation import generator
 from training.espeak import spoken, with_closures
-from training.ipa import nearest_english
+from training.ipa import articulations, nearest_english
 from training.word_lists import WORDS
 
 LANGUAGES: dict[str, str] = {
@@ -41,7 +43,7 @@ _VOICES = {"cmn": "cmn-latn-pinyin", "fr-fr": "fr"}
 # its voices, and wrongly where its tables have a gap ("s." for ʂ, "k-" for a tense k). So its mnemonics are read:
 # these mean the same in all languages here, a Latin letter that is not among them is its own IPA symbol,
 _IPA = {
-    "&": "æ", "*": "ɾ", "**": "ɾ", "8": "ɵ", ";": "j", "?": "ʔ", "@": "ə", "@-": "ə", "@2": "ə", "@:": "əː", "@I": "əɪ",
+    "&": "æ", "*": "ɾ", "**": "ɾ", "8": "ɵ", ";": "j", "?": "ʔ", "@": "ə", "@-": "ə", "@2": "ə", "@3": "ə", "@:": "əː", "@I": "əɪ",
     "@r": "əɻ", "A": "ɑ", "A:": "ɑː", "Au": "ɑu", "A~": "ɑ̃", "B": "β", "C": "ç", "D": "ð", "E": "ɛ", "E:": "ɛː",
     "EU": "ɛʊ", "E~": "ɛ̃", "H": "ħ", "I": "ɪ", "I^": "ɪ", "J": "ɟ", "J#": "ɟʰ", "J^": "ʝ", "L": "ɫ", "N": "ŋ",
     "N\\": "ɴ", "O": "ɔ", "O#": "ɔʷ", "OY": "ɔʏ", "O~": "ɔ̃", "Q": "ɣ", "R": "r", "R2": "r", "S": "ʃ", "S;": "ɕ",
@@ -64,7 +66,7 @@ _IPA_OF: dict[str, dict[str, str]] = {
     "hi": {"H": "h", "r": "ɾ", "v": "ʋ"},
     "es": {"r": "ɾ"},
     "fr-fr": {"r": "ʁ"},
-    "de": {"3": "ɐ", "r": "ɾ"},
+    "de": {"3": "ɐ", "UR": "ʊɐ", "r": "ɾ"},
     "ja": {"u": "ɯ", "u~": "ɯ̃"},
     "ar": {"A": "ʕ", "Z": "ðˤ"},
     "ru": {"l": "ɫ", "tS;": "tɕ", "y": "ɨ"},
@@ -75,6 +77,12 @@ _IPA_OF: dict[str, dict[str, str]] = {
     "it": {"*": "r"},
     "pl": {"y": "ɨ"},
 }  # fmt: skip
+
+_LIPS = 0.6
+"""Least lip closure, or lip to teeth (training.ipa), of a consonant that invented words have more often."""
+
+_ONSETS, _CODAS = (0.1, 0.5, 0.3, 0.1), (0.55, 0.3, 0.15)
+"""Shares of syllables with 0, 1, … consonants before and after the vowel in invented words."""
 
 _STOPS = frozenset("pbtdʈɖcɟkɡgqɢɓɗɠ")
 _VOWELS = frozenset("iyɨʉɯuɪᵻʏʊeøɘɵɤoəɚɛœɜɝɞʌɔæɐaɶɑɒɿʅ")
@@ -96,16 +104,53 @@ def sentence(language: str, random: np.random.Generator) -> str:
     return ", ".join(phrases) + ("?" if random.random() < 0.25 else ".")
 
 
-def utterance(language: str, number: int, seed: int) -> tuple[np.ndarray, list[Phone]]:
+@cache
+def _sounds(language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Mnemonics of the consonants and of the vowels that the language's words are spoken with, in order."""
+    _, spoken_sounds = spoken(" ".join(WORDS[language]), _VOICES.get(language, language), VARIANTS[0], 165, 50, 50)
+    names = sorted({name for _, _, name in spoken_sounds if not name.startswith("_")})
+    vowels = tuple(name for name in names if unicodedata.normalize("NFD", _label(language, name))[0] in _VOWELS)
+    return tuple(name for name in names if name not in vowels), vowels
+
+
+def invented(language: str, random: np.random.Generator) -> str:
+    """Two to four phrases of two or three words that the language does not have, of its own sounds, in mnemonics.
+
+    Every sound meets every other in them, in clusters of up to three consonants that a few hundred real words do not
+    have, and every second consonant is made with the lips, whose closing is seen first. Arguments are sentence's.
+    """
+    consonants, vowels = _sounds(language)
+    lips = [name for name in consonants if articulations(_label(language, name))[0, :2].max() >= _LIPS]
+
+    def consonant() -> str:
+        among = lips if random.random() < 0.5 else consonants
+        return among[int(random.integers(len(among)))]
+
+    def syllable(stressed: bool) -> str:
+        onset, coda = int(random.choice(4, p=_ONSETS)), int(random.choice(3, p=_CODAS))
+        vowel = vowels[int(random.integers(len(vowels)))]
+        return "|".join([*(consonant() for _ in range(onset)), "'" * stressed + vowel, *(consonant() for _ in range(coda))])
+
+    def word() -> str:
+        count = int(random.integers(1, 4))
+        stressed = int(random.integers(count))
+        return "|".join(syllable(k == stressed) for k in range(count))
+
+    phrases = [" ".join(word() for _ in range(int(random.integers(2, 4)))) for _ in range(int(random.integers(2, 5)))]
+    return ", ".join(f"[[{phrase}]]" for phrase in phrases) + "."
+
+
+def utterance(language: str, number: int, seed: int, made_up: bool = False) -> tuple[np.ndarray, list[Phone]]:
     """The language's utterance `number`, always the same: (n,) float32 at 16 kHz and contiguous phones.
 
     language : one of LANGUAGES or LEFT_OUT
+    made_up  : of invented words instead of the language's own
     Labels are IPA with length marks and diacritics, or "SIL". Voice variant,
     pitch, range and rate are drawn from language, number and seed. Raises TalkerError for another
     language, without espeak-ng, or if a sound has no name in the IPA.
     """
     random = generator("language", seed, language, number)
-    text = sentence(language, random)
+    text = invented(language, random) if made_up else sentence(language, random)
     variant = VARIANTS[int(random.integers(len(VARIANTS)))]
     pitch, range, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
     return say(text, language, variant, rate, pitch, range)

@@ -14,6 +14,7 @@ import yaml
 from talker.errors import TalkerError
 from talker.identity import TEMPERATURE
 from talker.models import DENOISERS
+from talker.models.motion_model import START_NOISE
 from talker.motion import FPS
 from talker.schedules import SCHEDULES
 
@@ -48,7 +49,7 @@ class Recipe:
     backbone         : of 3DiFACE; see ThreeDiFaceConfig
     left_out         : speakers of the corpus that take no part in the training
     drop_audio       : share of the crops that 3DiFACE hears no speech with
-    lip_noise, upper_noise : of the model, or of a distillation's students; see MotionConfig
+    lip_noise, upper_noise, head_noise : of the model, or of a distillation's students; see MotionConfig
     fps              : frames a second of the model's motion
     heads, window_frames, previous_frames, alignment : of DiffPoseTalk; see DiffPoseTalkConfig
     movement, partial_share : of the style encoder: see StyleConfig; and the share of its steps in which second halves show
@@ -97,6 +98,7 @@ class Recipe:
     stages: tuple[int, ...] = ()
     lip_noise: float = 1.0
     upper_noise: float = 1.0
+    head_noise: float = 1.0
     rig: str = ""
     skip: bool = False
     lip_guidance: float = 0.0
@@ -149,6 +151,10 @@ class Recipe:
         """The fields that are not at their defaults: what tells a training from others, whatever fields recipes get later."""
         defaults = {f.name: f.default if f.default_factory is dataclasses.MISSING else f.default_factory() for f in dataclasses.fields(self)}
         return {name: value for name, value in dataclasses.asdict(self).items() if value != defaults[name]}
+
+    def start_noise(self) -> dict[str, float]:
+        """The fields of a model's config that say how much noise its takes start from."""
+        return {name: getattr(self, name) for name in START_NOISE}
 
     def total_steps(self, frames: int) -> int:
         """Training steps for a split of that many motion frames."""

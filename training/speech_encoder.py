@@ -259,12 +259,11 @@ def probabilities(phone: np.ndarray) -> np.ndarray:
     return rows
 
 
-def encoder_loss(
-    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """Cross-entropy of phones + half that of the articulation's six terms + half the speakers' loss; and the share of
-    frames whose phone is right."""
-    phone_logits, articulation_logits = heads(model(batch["cepstra"]).last_hidden_state)
+def frame_loss(phone_logits: Tensor, articulation_logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Cross-entropy of phones + half that of the articulation's six terms; and the share of frames whose phone is right.
+
+    phone_logits, articulation_logits : (B, F, 40) and (B, F, 6), as FrameHeads gives them
+    """
     known = batch["phone"].sum(-1) > 0.5
     truth = batch["phone"][known]
     weight = torch.ones(len(PHONES), device=truth.device)
@@ -274,12 +273,19 @@ def encoder_loss(
     articulation = functional.binary_cross_entropy_with_logits(
         articulation_logits[inside], batch["articulation"][inside], reduction="none"
     ).sum(-1).mean()  # fmt: skip
-    speaker = speakers(model.voice(batch["mel"]), batch["speaker"])
     right = (phone_logits.argmax(-1) == batch["phone"].argmax(-1))[known].float().mean()
     return {
-        "total": phone + 0.5 * articulation + 0.5 * speaker,
+        "total": phone + 0.5 * articulation,
         "phone": phone.detach(),
         "articulation": articulation.detach(),
-        "speaker": speaker.detach(),
         "frames_right": right,
     }
+
+
+def encoder_loss(
+    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """frame_loss + half the speakers' loss."""
+    losses = frame_loss(*heads(model(batch["cepstra"]).last_hidden_state), batch)
+    speaker = speakers(model.voice(batch["mel"]), batch["speaker"])
+    return {**losses, "total": losses["total"] + 0.5 * speaker, "speaker": speaker.detach()}

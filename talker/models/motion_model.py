@@ -31,6 +31,10 @@ HEAD_STD_FLOOR = 0.002
 channel that hardly ever moves does not have its invisible noise blown up."""
 
 
+START_NOISE = ("lip_noise", "upper_noise", "head_noise")
+"""Fields of MotionConfig that say how much noise takes start from."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """What a take is denoised for; B is 1 (shared by all takes) or the number of takes.
@@ -106,6 +110,7 @@ class MotionConfig:
                   utterance agree about the lips, which speech decides, and differ elsewhere as before
     upper_noise : the same of brows and eyes, in models of vertices of all but lips and jaw: above 1, they move as far
                   and blink as often as what was learned from, of which a few deterministic steps fall short
+    head_noise  : the same of the head's angles
     identity_dim, temperature, learn_temperature : of the identity library
     """
 
@@ -120,6 +125,7 @@ class MotionConfig:
     sampler: str = "ancestral"
     lip_noise: float = 1.0
     upper_noise: float = 1.0
+    head_noise: float = 1.0
     identity_dim: int = IDENTITY_DIM
     temperature: float = TEMPERATURE
     learn_temperature: bool = False
@@ -206,7 +212,7 @@ class MotionModel(nn.Module):
 
     def start_noise(self, noise: torch.Tensor) -> torch.Tensor:
         """What sampling starts from: standard normal noise (S, T, C), scaled in the lip region by config.lip_noise, in brows
-        and eyes by config.upper_noise.
+        and eyes by config.upper_noise, in the head's angles by config.head_noise.
 
         A model trained on squared errors predicts means, and to it a start without noise is the likeliest one;
         at the first step it sees hardly anything but noise, so nothing of the speech is lost.
@@ -214,6 +220,8 @@ class MotionModel(nn.Module):
         scale = torch.ones(self.channels, device=noise.device)
         scale[torch.from_numpy(LIP_REGION)] = self.config.lip_noise
         scale[torch.from_numpy(UPPER_FACE_REGION)] = self.config.upper_noise
+        if self.head_channels is not None:
+            scale[self.head_channels] = self.config.head_noise
         return noise * scale
 
     def condition(

@@ -17,7 +17,7 @@ from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker
 from talker.models.facediffuser import FaceDiffuser
 from talker.models.regression import Regression
-from talker.motion import BROW_REGION, LIP_REGION, UPPER_FACE_REGION, Motion
+from talker.motion import BROW_REGION, LIP_REGION, UPPER_FACE_REGION, Motion, sway
 from talker.pipeline import available_models
 from talker.schedules import cosine_schedule, linear_schedule
 from talker.style import StyleConfig, StyleEncoder
@@ -85,6 +85,17 @@ def test_more_upper_noise_moves_brows_and_eyes_further_and_leaves_the_lips(talke
         moved[upper_noise] = deviation[UPPER_FACE_REGION].mean(), deviation[LIP_REGION].mean()
     assert moved[2.0][0] > 1.2 * moved[1.0][0]
     assert moved[2.0][1] == pytest.approx(moved[1.0][1], rel=0.05)
+
+
+def test_more_head_noise_sways_further_and_leaves_the_face(talker, speech):
+    found = {}
+    for head_noise in (1.0, 2.0):
+        other = Talker.from_pretrained("diffusiontalker")
+        other.denoiser.config = dataclasses.replace(other.denoiser.config, head_noise=head_noise)
+        found[head_noise] = other.speak(speech, takes=4)
+    more, less = (np.mean([sway(head) for head in found[noise].head]) for noise in (2.0, 1.0))
+    assert more > 1.15 * less
+    assert found[2.0].coefficients.std(axis=1).mean() == pytest.approx(found[1.0].coefficients.std(axis=1).mean(), rel=0.05)
 
 
 def test_speech_opens_the_mouth_and_silence_does_not(talker, speech):

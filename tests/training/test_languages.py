@@ -10,7 +10,7 @@ import pytest
 from talker.errors import TalkerError
 from training.alignment import PHONES, SILENCE, Phone, level_db
 from training.ipa import ARTICULATIONS, articulation
-from training.languages import LANGUAGES, LEFT_OUT, as_arpabet, utterance
+from training.languages import LANGUAGES, LEFT_OUT, as_arpabet, invented, utterance
 from training.word_lists import WORDS
 
 pytestmark = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
@@ -69,6 +69,23 @@ def test_rounding_and_closures_come_where_the_words_have_them(monkeypatch):
     assert labels("cmn", "peng2you3 shi4.") == ["pʰ", "ə", "ŋ", "j", "iou", "ʂ", "ʅ"]
     assert labels("pl", "dziękuję.")[0] == "dʑ"
     assert labels("ja", "ふたり.")[0] == "ɸ"
+
+
+def test_invented_words_have_the_languages_sounds_in_clusters_that_its_words_lack():
+    """Russian has no pj and bd among its hundred words, Polish is full of them."""
+    own, made_up = ([utterance("ru", number, 0, kind)[1] for number in range(20)] for kind in (False, True))
+
+    def pairs(spoken):
+        return {(a.label, b.label) for phones in spoken for a, b in pairwise(phones) if SILENCE not in (a.label, b.label)}
+
+    def labels(spoken):
+        return [p.label for phones in spoken for p in phones if p.label != SILENCE]
+
+    assert len(set(labels(made_up)) - set(labels(own))) < 0.2 * len(set(labels(own)))
+    assert len(pairs(made_up)) > 1.3 * len(pairs(own))
+    closed = [np.mean([label[0] in "pbm" for label in labels(spoken)]) for spoken in (own, made_up)]
+    assert closed[1] > 2 * closed[0]
+    assert invented("ru", np.random.default_rng(0)) == invented("ru", np.random.default_rng(0))
 
 
 def test_a_face_speaks_any_language_with_the_lips_of_english():

@@ -142,6 +142,22 @@ def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_p
     assert all(value for name, value in same.items() if not name.startswith("voice."))
     assert not same["voice.embed.weight"]
 
+    # One round more keeps voices and heads bit for bit, and its features the nearer to what they were the more it is held.
+    monkeypatch.setattr(encoder_training, "training_batches", lambda *_: (caches, ["a", "b", "c"], set()))
+    moved = {}
+    for hold in (0.0, 100.0):
+        further = recipe.replace(steps=20, loss_weights={"hold": hold}, best_by=())
+        start, out = tmp_path / "run" / "checkpoint", tmp_path / f"held-{hold:g}"
+        encoder_training.train_further(further, tmp_path, tmp_path, out, start, None, cpu=True)
+        later, same_heads = load_encoder(out / "checkpoint")
+        assert all(torch.equal(p, same_heads.state_dict()[n]) for n, p in heads.state_dict().items())
+        assert torch.equal(later.voice.embed.weight, model.voice.embed.weight)
+        heard = torch.from_numpy(cepstra.astype(np.float32))[None]
+        with torch.inference_mode():
+            moved[hold] = float((later(heard).last_hidden_state - model(heard).last_hidden_state).square().mean())
+    assert 0 < moved[100.0] < 0.5 * moved[0.0]
+    assert json.loads((out / "checkpoint" / "config.json").read_text())["further_steps"] == 20
+
     (tmp_path / "run" / "checkpoint" / "heads.safetensors").unlink()
     with pytest.raises(TalkerError, match="heads"):
         load_encoder(tmp_path / "run" / "checkpoint")
@@ -183,13 +199,13 @@ def test_renderings_are_kept_until_their_sources_change(tmp_path, monkeypatch):
 def test_languages_are_spoken_once(tmp_path, monkeypatch):
     calls = []
 
-    def utterance(language, number, seed):
-        calls.append((language, number, seed))
+    def utterance(language, number, seed, made_up):
+        calls.append((language, number, seed, made_up))
         return toy_utterance(number).samples, [Phone("ɔ̃", 0.0, 1.0), Phone("SIL", 1.0, 1.5), Phone("ʷ".join("kk"), 1.5, 4.0)]
 
     monkeypatch.setattr(encoder_data, "languages", SimpleNamespace(LANGUAGES={"fr": "French"}, utterance=utterance))
     files = encoder_data.generate_languages(tmp_path, 0.1, 7)
-    assert calls == [("fr", 0, 7), ("fr", 1, 7)] and len(files["fr"]) == 2  # 2 × 4 s
+    assert calls == [("fr", 0, 7, False), ("fr", 1, 7, True)] and len(files["fr"]) == 2  # 2 × 4 s
     assert encoder_data.generate_languages(tmp_path, 0.1, 7) == files and len(calls) == 2
     heard = encoder_data.load_language(files["fr"][0])
     assert [p.label for p in heard.phones] == ["ɔ̃", "SIL", "kʷk"] and not heard.english

@@ -24,7 +24,7 @@ from training.reproduce.runs import side_by_side
 
 
 def load_talker(checkpoint: str | Path, sampling: dict | None = None) -> Talker:
-    """A checkpoint as a Talker; sampling changes fields of its config ("sampler", "lip_noise", "upper_noise")."""
+    """A checkpoint as a Talker; sampling changes fields of its config ("sampler", START_NOISE)."""
     talker = Talker.from_pretrained(checkpoint)
     talker.denoiser.config = dataclasses.replace(talker.denoiser.config, **(sampling or {}))
     return talker
@@ -32,13 +32,13 @@ def load_talker(checkpoint: str | Path, sampling: dict | None = None) -> Talker:
 
 def start_noise(budget: Budget) -> dict[str, float]:
     """The fields of a student's config that say how much noise its takes start from; 1 is all of it."""
-    recipe = load_recipe(budget.recipes["distill"])
-    return {"lip_noise": recipe.lip_noise, "upper_noise": recipe.upper_noise}
+    return load_recipe(budget.recipes["distill"]).start_noise()
 
 
 def described(noise: dict[str, float]) -> str:
     """start_noise in words."""
-    return f"{noise['lip_noise']:g} of the start noise in the lip region and {noise['upper_noise']:g} in brows and eyes"
+    places = zip(("in the lip region", "in brows and eyes", "in the head"), noise.values(), strict=True)
+    return "start noise times " + ", ".join(f"{value:g} {place}" for place, value in places)
 
 
 def measure_errors(

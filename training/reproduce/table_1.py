@@ -76,7 +76,7 @@ def run(setup: Setup) -> str:
         f"ours:  {setup.legend}, training steps as in the column, with those of the teachers; "
         f"{len(utterances)} held-out utterances, {budget.takes} takes each",
         f"       ITF on {machine()}: {budget.seconds:g} s of speech, one take, median of {budget.repeats}",
-        f"       the last column samples every row alike: DDIM from {described(noise)}",
+        f"       the last column samples every row alike: DDIM, {described(noise)}",
         "paper: BEAT, NVIDIA V100 (Chen et al., table 1)",
     ]
     text = format_table("Table 1. DiffusionTalker by its number of steps", legend, COLUMNS, rows)

@@ -55,7 +55,7 @@ def run(setup: Setup) -> str:
     legend = [
         f"ours:  {setup.legend}, training steps with those of the teachers; "
         f"{len(utterances)} held-out utterances, {budget.takes} takes each",
-        f"       all rows sampled alike: DDIM from {described(noise)}",
+        f"       all rows sampled alike: DDIM, {described(noise)}",
         "paper: BEAT (Chen et al., table 5)",
     ]
     text = format_table("Table 5. Ablations of the 8-step model", legend, COLUMNS, rows)
