@@ -31,10 +31,6 @@ from talker.windows import window_starts
 SHORTEST = 1.0
 """Seconds of motion that a style can be told from."""
 
-FORETOLD = 0.61
-"""How much of an example's sway is found again: the slope of the logarithm of a head's sway in one recording over that in
-another of the same speaker, in both directions, mean over 222 pairs of recordings that trained (r = 0.61)."""
-
 GAINS = 0.3, 2.5
 """The least and the most that a head is scaled by: a little more than from the corpus's typical speaker to any other."""
 
@@ -50,6 +46,8 @@ class StyleConfig:
     styles   : the named styles with one line each, as many as the checkpoint has rows of vectors
     sways    : how far the heads of the named styles' speakers sway, rad (talker.motion.sway); empty if it saw no heads
     typical_sway : the same of all speakers it learned from, mean
+    sway_foretold : how much of what one recording's sway says is the speaker's: the intraclass correlation of its
+               logarithm over the speakers that it learned from
     """
 
     model_type: ClassVar[str] = "style-encoder"
@@ -65,6 +63,7 @@ class StyleConfig:
     styles: dict[str, str] = field(default_factory=dict)
     sways: dict[str, float] = field(default_factory=dict)
     typical_sway: float = 0.0
+    sway_foretold: float = 1.0
 
     def to_dict(self) -> dict:
         """As written to config.json."""
@@ -169,8 +168,9 @@ class StyleEncoder(nn.Module):
 
     def head_gain(self, style: str | Motion) -> float:
         """By how much more than a typical head that of a style sways, of a named one or of a motion: 1 where the encoder
-        saw no heads or the motion has none. Of what a single motion shows FORETOLD is expected of its speaker again."""
-        own, trust = (self.config.sways.get(style, 0.0), 1.0) if isinstance(style, str) else (sway(style.head), FORETOLD)
+        saw no heads or the motion has none. Of what a single motion shows sway_foretold is expected of its speaker again."""
+        named = isinstance(style, str)
+        own, trust = (self.config.sways.get(style, 0.0), 1.0) if named else (sway(style.head), self.config.sway_foretold)
         if not own or not self.config.typical_sway:
             return 1.0
         return float(np.clip((own / self.config.typical_sway) ** trust, *GAINS))

@@ -83,7 +83,7 @@ class FurtherObjective(EncoderObjective):
     """Loss of the frame path of an encoder that denoisers know: phones and articulation through the heads it was taught
     by, which stay as they are, and the mean squared distance of its features from what they were."""
 
-    def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float):
+    def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float, closure: float = 1.0):
         super().__init__(speakers, encoder.config)
         self.model["encoder"].load_state_dict(encoder.state_dict())
         self.model["heads"].load_state_dict(heads.state_dict())
@@ -91,13 +91,13 @@ class FurtherObjective(EncoderObjective):
         self.model["encoder"].requires_grad_(True)
         self.model["encoder"].voice.requires_grad_(False)
         self.model["encoder"].voice.eval()
-        self.before, self.hold = encoder.requires_grad_(False), hold
+        self.before, self.hold, self.closure = encoder.requires_grad_(False), hold, closure
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch, "held" the distance."""
         self.before.eval()
         features = self.model["encoder"](batch["cepstra"]).last_hidden_state
-        losses = frame_loss(*self.model["heads"](features), batch)
+        losses = frame_loss(*self.model["heads"](features), batch, self.closure)
         inside = batch["inside"]
         held = (features - self.before(batch["cepstra"]).last_hidden_state)[inside].square().mean()
         return {**losses, "total": losses["total"] + self.hold * held, "held": held.detach()}
@@ -251,7 +251,7 @@ def train_encoder(
 def train_further(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, start: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
-    """One round more of the encoder in `start`, its features held by the recipe's loss weight "hold"; as train_encoder."""
+    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder."""
     batches, speakers, held = training_batches(recipe, corpus, folder)
     encoder, heads = load_encoder(start)
     if unlabelled is not None:
@@ -259,7 +259,8 @@ def train_further(
         found = data.label_cepstra(encoder, heads, unlabelled, without)
         batches["train"] = EncoderBatches(batches["train"].pools | {"unlabelled": found}, SHARES, CROP)
     torch.manual_seed(recipe.seed)
-    objective = FurtherObjective(encoder, heads, len(speakers), recipe.loss_weights.get("hold", 1.0))
+    weights = {"hold": 1.0, "closure": 1.0} | recipe.loss_weights
+    objective = FurtherObjective(encoder, heads, len(speakers), **weights)
     FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu)).fit()
     hours = batches["train"].hours()
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(out / CHECKPOINT_FOLDER)}

@@ -259,10 +259,13 @@ def probabilities(phone: np.ndarray) -> np.ndarray:
     return rows
 
 
-def frame_loss(phone_logits: Tensor, articulation_logits: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+def frame_loss(
+    phone_logits: Tensor, articulation_logits: Tensor, batch: dict[str, Tensor], closure: float = 1.0
+) -> dict[str, Tensor]:
     """Cross-entropy of phones + half that of the articulation's six terms; and the share of frames whose phone is right.
 
     phone_logits, articulation_logits : (B, F, 40) and (B, F, 6), as FrameHeads gives them
+    closure : how much more the lip closure of closed lips weighs than that of open ones
     """
     known = batch["phone"].sum(-1) > 0.5
     truth = batch["phone"][known]
@@ -270,8 +273,10 @@ def frame_loss(phone_logits: Tensor, articulation_logits: Tensor, batch: dict[st
     weight[[PHONES.index(label) for label in "PBM"]] = CLOSURE_WEIGHT
     phone = functional.cross_entropy(phone_logits[known], truth, weight=weight, label_smoothing=0.05)
     inside = batch["inside"]
+    positive = torch.ones(len(ARTICULATIONS), device=truth.device)
+    positive[ARTICULATIONS.index("lip_closure")] = closure
     articulation = functional.binary_cross_entropy_with_logits(
-        articulation_logits[inside], batch["articulation"][inside], reduction="none"
+        articulation_logits[inside], batch["articulation"][inside], reduction="none", pos_weight=positive
     ).sum(-1).mean()  # fmt: skip
     right = (phone_logits.argmax(-1) == batch["phone"].argmax(-1))[known].float().mean()
     return {

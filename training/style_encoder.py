@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,6 +168,21 @@ def utterance_styles(model: StyleEncoder, cache: FeatureCache, most: int = 20) -
     return torch.stack(styles), speakers
 
 
+def intraclass_correlation(groups: Sequence[np.ndarray]) -> float:
+    """How much of a value is its group's: ICC(1) of an analysis of variance with one factor (Shrout and Fleiss 1979), for
+    groups of any sizes (n,), and so the slope by which one value of a group foretells another. 1 where there are no two
+    values in any group or no two groups."""
+    sizes = np.array([len(group) for group in groups])
+    total, count = int(sizes.sum()), len(groups)
+    if count < 2 or total == count:
+        return 1.0
+    means = np.array([np.mean(group) for group in groups])
+    between = float((sizes * (means - np.concatenate(groups).mean()) ** 2).sum()) / (count - 1)
+    within = sum(float(((group - mean) ** 2).sum()) for group, mean in zip(groups, means)) / (total - count)
+    size = (total - float((sizes**2).sum()) / total) / (count - 1)
+    return (between - within) / max(between + (size - 1) * within, 1e-12)
+
+
 def nearest_neighbour_accuracy(shown: Tensor, names: list[str], styles: Tensor, speakers: list[str]) -> float:
     """Share of styles (n, D) whose nearest of those shown (m, D), by cosine, is of their own speaker."""
     nearest = (styles @ shown.T).argmax(dim=1).tolist()
@@ -263,8 +279,12 @@ def name_styles(model: StyleEncoder, cache: FeatureCache) -> StyleEncoder:
     config = dataclasses.replace(model.config, styles={n: f"{lines[n]} ({speakers[k]})" for n, k in chosen.items()})
     heads = [k for k, channel in enumerate(channels) if channel in HEAD_NAMES]
     if heads:
-        sways = [float(np.mean([sway(motion[u][:, heads]) for u in of_speaker[one]])) for one in speakers]
-        config = dataclasses.replace(config, sways={n: sways[k] for n, k in chosen.items()}, typical_sway=float(np.mean(sways)))
+        of_utterances = [np.array([sway(motion[u][:, heads]) for u in of_speaker[one]]) for one in speakers]
+        sways = [float(values.mean()) for values in of_utterances]
+        config = dataclasses.replace(
+            config, sways={n: sways[k] for n, k in chosen.items()}, typical_sway=float(np.mean(sways)),
+            sway_foretold=max(0.0, intraclass_correlation([np.log(np.maximum(values, 1e-4)) for values in of_utterances])),
+        )  # fmt: skip
     named = StyleEncoder(config)
     named.load_state_dict(model.state_dict() | {"vectors": styles[list(chosen.values())]})
     return named.eval()

@@ -7,7 +7,7 @@ import torch
 from talker.checkpoints import save_checkpoint
 from talker.errors import TalkerError
 from talker.motion import Motion, resample, sway
-from talker.style import FORETOLD, GAINS, StyleConfig, StyleEncoder, movement
+from talker.style import GAINS, StyleConfig, StyleEncoder, movement
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +77,15 @@ def test_named_styles_come_with_the_checkpoint(encoder, tmp_path):
 
 def test_a_head_sways_as_an_example_foretells():
     """By a named style's own sway over the typical one; by a part of an example's, as it is one recording; within limits."""
-    model = StyleEncoder(StyleConfig(layers=1, styles={"calm": "", "lively": ""}, sways={"calm": 0.05, "lively": 0.2}, typical_sway=0.1))
+    model = StyleEncoder(StyleConfig(
+        layers=1, styles={"calm": "", "lively": ""}, sways={"calm": 0.05, "lively": 0.2}, typical_sway=0.1, sway_foretold=0.6
+    ))  # fmt: skip
     assert model.head_gain("lively") == pytest.approx(2) and model.head_gain("calm") == pytest.approx(0.5)
     turns = np.zeros((60, 3), np.float32)
     turns[::2, 1], turns[1::2, 1] = 0.2, -0.2  # deviates by 0.2 rad about one angle
     assert sway(turns) == pytest.approx(0.2)
     example = Motion(np.zeros((60, 52), np.float32), turns)
-    assert model.head_gain(example) == pytest.approx(2**FORETOLD)
+    assert model.head_gain(example) == pytest.approx(2**0.6)
     assert model.head_gain(Motion(example.coefficients, 0 * turns)) == 1  # a phone that tracked no head
     assert model.head_gain(Motion(example.coefficients, 100 * turns)) == GAINS[1]
     assert StyleEncoder(StyleConfig(layers=1, styles={"calm": ""})).head_gain("calm") == 1  # saw no heads

@@ -13,7 +13,7 @@ from training.__main__ import main
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 from training.recipe import Recipe
 from training.style_encoder import (
-    NAMED_STYLES, StyleObjective, StyleTrainer, build_style_encoder, draw_halves, name_styles,
+    NAMED_STYLES, StyleObjective, StyleTrainer, build_style_encoder, draw_halves, intraclass_correlation, name_styles,
     nearest_neighbour_accuracy, nt_xent, partly_shown, same_speaker_auc, utterance_styles,
 )  # fmt: skip
 from training.trainer import make_accelerator
@@ -104,6 +104,14 @@ def test_measures_by_hand():
     wins = [float(np.mean([0.5 * (s == d) + (s > d) for d in (similar[0, 2], similar[0, 3], similar[1, 2], similar[1, 3])]))
             for s in (similar[0, 1], similar[2, 3])]  # fmt: skip
     assert same_speaker_auc(pairs, ["a", "a", "b", "b"]) == pytest.approx(np.mean(wins))
+
+
+def test_how_much_of_a_value_is_its_groups_by_hand():
+    # Mean squares 16 between the means 2 and 6, 2 within: (16 - 2) / (16 + 2).
+    assert intraclass_correlation([np.array([1.0, 3]), np.array([5.0, 7])]) == pytest.approx(14 / 18)
+    assert intraclass_correlation([np.array([1.0, 1]), np.array([5.0, 5, 5])]) == pytest.approx(1)
+    assert intraclass_correlation([np.array([1.0, 5]), np.array([1.0, 5])]) < 0  # the group says nothing
+    assert intraclass_correlation([np.array([1.0]), np.array([2.0])]) == 1  # nothing to tell it from
 
 
 def test_it_learns_to_tell_speakers_apart_and_names_styles(caches, tmp_path):
