@@ -171,6 +171,7 @@ def card(report: dict, folder: Path) -> str:
     return _CARD.format(
         parameters=f"{parameters:.1f}", hours=heard, speakers=config["speakers"], steps=config["trained_steps"],
         voice_steps=config["voice_steps"],
+        further=_FURTHER.format(steps=config["further_steps"]) if config.get("further_steps") else "",
         held=report["held_out_speakers"], minutes=f"{report['minutes']:.0f}", rows="\n".join(rows),
         head=" | ".join(t.replace("_", " ") for t in ARTICULATIONS), rule=" --- |" * (len(ARTICULATIONS) + 1),
         terms="\n".join(terms), bars=bars, suppression=_SUPPRESSION if config.get("suppress_noise") else "",
@@ -195,13 +196,19 @@ _SUPPRESSION = (
     "`talker.encoders.noise_gains`), which leaves clean recordings as they are; its training heard the noise itself."
 )
 
+_FURTHER = (
+    " Then {steps} more of the frame path with the other languages' invented words, which the rounds had not heard, its "
+    "features held near what the denoisers had learned from (`speech-encoder --start`). Made anew from nothing, all rounds "
+    "hear those words."
+)
+
 _CARD = """# Talker's compact speech encoder
 
 {parameters} M parameters: 13 Kaldi MFCCs every 10 ms, dilated convolutions and one bidirectional GRU; 128 features every 20 ms (`last_hidden_state`), and beside them a small network that gives one 64-number vector for the voice. Loads with `transformers.AutoModel` once `talker.encoders` is imported, or with `talker.encoders.SpeechEncoder.from_pretrained`. `heads.safetensors` beside it holds the linear heads it was taught through: 39 English phones and silence, and six articulatory terms that all languages share (lip closure, lip to teeth, rounding, spread, openness, tongue tip; `training/ipa.py`).{suppression}
 
 **Use.** Frozen input of Talker's denoisers: features for the motion, the voice vector to find an identity in the library. It is not a recogniser.
 
-**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of three rounds, then {voice_steps} of the voice path alone, in more noise. No motion was used.
+**Data.** {hours}. Every rendering counts: real recordings were heard in seven, the others in two, noisy ones through simulated rooms, microphones, telephones, mp3 and Opus, in babble and coloured noise, sped up or slowed down, and cut into pieces of 1 to 3 s. The voice path was taught to tell {speakers} speakers apart. {steps} steps in each of three rounds, then {voice_steps} of the voice path alone, in more noise.{further} No motion was used.
 
 **Measured** on {minutes} minutes of {held} LibriSpeech speakers held out of everything (20 ms frames; labels from pocketsphinx, themselves imperfect), as printed by `python -m training evaluate speech-encoder`:
 

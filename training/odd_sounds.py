@@ -130,9 +130,9 @@ def odd_sounds(talker: Talker, rig: Rig, open_metres: float, takes: int = 2, see
     the sound is heard, as shares of open_metres; and bars.
     """
     report: dict = {}
-    for name in SOUNDS:
+    for index, name in enumerate(SOUNDS):
         speech = odd_sound(name)
-        sampled = talker.speak(speech, takes=takes, seed=seed)
+        sampled = talker.speak(speech, takes=takes, seed=seed + index)
         coefficients = sampled.coefficients
         sound = np.isfinite(coefficients).all() and np.isfinite(sampled.head).all()
         sound = bool(sound and coefficients.min() >= 0 and coefficients.max() <= 1)

@@ -16,15 +16,15 @@ from training.alignment import SILENCE, Phone
 from training.articulation import generator, lips
 from training.bars import Bar, ratio, table
 from training.espeak import espeak
-from training.languages import LEFT_OUT, VARIANTS, as_arpabet, utterance
+from training.languages import LEFT_OUT, VARIANTS, as_arpabet, say, sentence
 from training.loudness_jaw import loudness_jaw
 from training.real_speech import CORPUS, NAMES, RIVAL, WORSE, Spoken, measure
 from training.text import lexicon
 
 ENGLISH = "en-us"
 
-UTTERANCES = 60
-"""Sentences of each language: some two hundred closures, of which a few voices miss most."""
+UTTERANCES = 3 * len(VARIANTS)
+"""Sentences of each language, three in every voice: some three hundred closures, of which a few voices miss most."""
 
 SEED = 1
 """Of the sentences."""
@@ -57,18 +57,31 @@ def as_english(phones: Sequence[Phone]) -> list[Phone]:
     return [Phone(label(phone.label), phone.start, phone.end) for phone in phones]
 
 
-def english_sentence(number: int) -> tuple[np.ndarray, list[Phone]]:
-    """A sentence of common English words, made and spoken as training.languages makes and speaks other languages':
-    phrases of a few words at random, and voice, pitch and rate drawn from the same ranges."""
-    random = generator("language", SEED, ENGLISH, number)
+def voice(number: int) -> tuple[str, int, int, int]:
+    """Variant, rate in words a minute, pitch and range of the sentence `number`, the same in all languages: some voices,
+    with an echo of their own, hide most closures, and comparing languages would else compare their draws of voices."""
+    random = generator("voice", SEED, number)
+    pitch, spread, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
+    return VARIANTS[number % len(VARIANTS)], rate, pitch, spread
+
+
+def english_sentence(random: np.random.Generator) -> str:
+    """A sentence of common English words, made as training.languages makes other languages': phrases of a few words."""
     words = list(lexicon())[:COMMON]
     phrases = [
         " ".join(words[int(k)] for k in random.integers(len(words), size=int(random.integers(2, 5))))
         for _ in range(int(random.integers(2, 5)))
     ]
-    variant = VARIANTS[int(random.integers(len(VARIANTS)))]
-    pitch, spread, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
-    return espeak(", ".join(phrases) + ".", variant, rate, pitch, spread)
+    return ", ".join(phrases) + "."
+
+
+def spoken(language: str, number: int) -> tuple[np.ndarray, list[Phone]]:
+    """The sentence `number` of ENGLISH or of a language of training.languages, always the same: (n,) float32 at 16 kHz
+    and contiguous phones, English ones in ARPAbet, others in IPA."""
+    random = generator("language", SEED, language, number)
+    if language == ENGLISH:
+        return espeak(english_sentence(random), *voice(number))
+    return say(sentence(language, random), language, *voice(number))
 
 
 def other_languages(
@@ -82,21 +95,20 @@ def other_languages(
     """
     report: dict = {}
     for language in tqdm((ENGLISH, *LEFT_OUT), "languages"):
-        spoken: dict[str, list[Spoken]] = {"model": [], CORPUS: [], RIVAL: []}
+        heard: dict[str, list[Spoken]] = {"model": [], CORPUS: [], RIVAL: []}
         for number in range(count):
-            english = language == ENGLISH
-            samples, phones = english_sentence(number) if english else utterance(language, number, SEED)
-            labels, said = (phones, phones) if english else (as_english(phones), as_arpabet(phones))
+            samples, phones = spoken(language, number)
+            labels, said = (phones, phones) if language == ENGLISH else (as_english(phones), as_arpabet(phones))
             speech = Speech(samples, f"{language}-{number}")
             frames = speech.frames(FPS)
             motions = {
-                "model": talker.speak(speech, takes=1, seed=seed).coefficients[0],
+                "model": talker.speak(speech, takes=1, seed=seed + number).coefficients[0],
                 CORPUS: lips(said, samples, frames),
                 RIVAL: loudness_jaw(samples, frames),
             }
             for column, motion in motions.items():
-                spoken[column].append(Spoken(labels, [motion]))
-        report[language] = {column: measure(rows, rig) for column, rows in spoken.items()}
+                heard[column].append(Spoken(labels, [motion]))
+        report[language] = {column: measure(rows, rig) for column, rows in heard.items()}
     found = bars(report, real_english)
     return {"sentences": count, "languages": report, "bars": [bar.entry() for bar in found]}
 

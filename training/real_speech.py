@@ -104,17 +104,18 @@ def real_speech(
 
     utterances : of speakers never trained on, with phones and the corpus's motion; a progress bar may wrap them
     takes      : per utterance; all count
+    seed       : of the first utterance's takes, one more for each further one
     Returns {"clean", "noise"}: each a column of `measure` for "model", RIVAL and CORPUS, how takes differ, and bars.
     """
     spoken: dict[str, dict[str, list[Spoken]]] = {name: {"model": [], RIVAL: [], CORPUS: []} for name in ("clean", "noise")}
     upper, lower, diversity = [], [], []
-    for utterance in utterances:
+    for index, utterance in enumerate(utterances):
         speech, phones = utterance.speech(), utterance.phones()
         frames = speech.frames(FPS)
         truth = utterance.motion(FPS, frames).coefficients
         versions = {"clean": [speech], "noise": [noisy(speech, draw=draw) for draw in range(NOISE_DRAWS)]}
         for name, heard in versions.items():
-            sampled = [talker.speak(one, takes=takes, seed=seed) for one in heard]
+            sampled = [talker.speak(one, takes=takes, seed=seed + index) for one in heard]
             motions = {
                 "model": [take for one in sampled for take in one.coefficients],
                 RIVAL: [loudness_jaw(one.samples, frames) for one in heard],

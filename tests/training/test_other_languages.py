@@ -1,6 +1,7 @@
 """Other languages: whose phones are measured as which, and the bars against English."""
 
 import shutil
+from collections import Counter
 
 import pytest
 
@@ -8,9 +9,9 @@ from render.rig import default_rig
 from talker.pipeline import Talker
 from training import other_languages
 from training.alignment import PHONES, Phone
-from training.languages import LEFT_OUT
+from training.languages import LEFT_OUT, VARIANTS
 from training.metrics import PHONE_OPENNESS
-from training.other_languages import as_english, as_text, english_sentence
+from training.other_languages import ENGLISH, as_english, as_text, spoken, voice
 
 
 def test_ipa_is_measured_as_the_english_phone_it_is():
@@ -20,13 +21,22 @@ def test_ipa_is_measured_as_the_english_phone_it_is():
     assert set(measured) <= set(PHONE_OPENNESS)
 
 
-def test_english_sentences_are_spoken_with_phones_that_cover_them():
+@pytest.mark.parametrize("language", [ENGLISH, *LEFT_OUT])
+def test_sentences_are_spoken_with_phones_that_cover_them(language):
     if not shutil.which("espeak-ng"):
         pytest.skip("espeak-ng is not installed")
-    samples, phones = english_sentence(3)
+    samples, phones = spoken(language, 3)
     assert phones[0].start == 0 and phones[-1].end == pytest.approx(len(samples) / 16000)
-    assert all(a.end == b.start for a, b in zip(phones, phones[1:])) and {p.label for p in phones} <= set(PHONES)
-    assert len(english_sentence(3)[0]) == len(samples)
+    assert all(a.end == b.start for a, b in zip(phones, phones[1:]))
+    assert {p.label for p in (phones if language == ENGLISH else as_english(phones))} <= set(PHONES)
+    assert len(spoken(language, 3)[0]) == len(samples)
+
+
+def test_all_languages_are_heard_in_the_same_voices():
+    heard = [voice(number) for number in range(other_languages.UTTERANCES)]
+    assert len(set(heard)) == len(heard) and voice(3) == voice(3)
+    counts = Counter(variant for variant, *_ in heard)
+    assert set(counts) == set(VARIANTS) and set(counts.values()) == {3}
 
 
 def test_bars_compare_each_language_with_both_englishes():
