@@ -175,12 +175,13 @@ _IDENTITY_LIMITS = (
 _ROLES = {
     "diffusiontalker": "Eight deterministic DDIM steps, distilled 32 → 16 → 8 from `diffusiontalker-teacher`. What "
     "`python -m talker` and the app load. Takes start from less noise in the lip region, which speech decides "
-    "(`lip_noise` in `config.json`), and from more in brows and eyes, which few steps move too little (`upper_noise`).",
+    "(`lip_noise` in `config.json`), and from more in brows, eyes and head, which few steps move too little (`upper_noise`, "
+    "`head_noise`).",
     "diffusiontalker-teacher": "The model that `diffusiontalker` was distilled from; the same in everything but its 32 "
     "steps and ancestral sampling. For comparisons, and for distilling again.",
     "diffposetalk": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `diffposetalk-teacher`. Takes start from "
-    "less noise in the lip region, which speech decides (`lip_noise` in `config.json`), and from more in brows and eyes, "
-    "which few steps move too little (`upper_noise`).",
+    "less noise in the lip region, which speech decides (`lip_noise` in `config.json`), and from more in brows, eyes and "
+    "head, which few steps move too little (`upper_noise`, `head_noise`).",
     "diffposetalk-teacher": "The model that `diffposetalk` was distilled from; the same in everything but its 500 steps and "
     "ancestral sampling. For comparisons, and for distilling again.",
     "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`. Takes start from more noise where "

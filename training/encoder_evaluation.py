@@ -171,7 +171,8 @@ def card(report: dict, folder: Path) -> str:
     return _CARD.format(
         parameters=f"{parameters:.1f}", hours=heard, speakers=config["speakers"], steps=config["trained_steps"],
         voice_steps=config["voice_steps"],
-        further=_FURTHER.format(steps=config["further_steps"]) if config.get("further_steps") else "",
+        from_there=_FROM_THERE if config.get("further_steps") else "",
+        further=_FURTHER.format(steps=config["further_steps"], hours=config["further_hours"]["languages"]) if config.get("further_steps") else "",
         held=report["held_out_speakers"], minutes=f"{report['minutes']:.0f}", rows="\n".join(rows),
         head=" | ".join(t.replace("_", " ") for t in ARTICULATIONS), rule=" --- |" * (len(ARTICULATIONS) + 1),
         terms="\n".join(terms), bars=bars, suppression=_SUPPRESSION if config.get("suppress_noise") else "",
@@ -196,10 +197,14 @@ _SUPPRESSION = (
     "`talker.encoders.noise_gains`), which leaves clean recordings as they are; its training heard the noise itself."
 )
 
+_FROM_THERE = (
+    "; the last steps alone, whose `recipe.yaml` is beside this file, with `--recipe speech-encoder-further --start FOLDER` as well"
+)
+
 _FURTHER = (
-    " Then {steps} more of the frame path with the other languages' invented words, which the rounds had not heard, its "
-    "features held near what the denoisers had learned from (`speech-encoder --start`). Made anew from nothing, all rounds "
-    "hear those words."
+    " Then {steps} more of the frame path, with {hours:g} h of other languages, half of it invented words of their sounds, and "
+    "closed lips weighing twice as much, its features held near what the denoisers had learned from (`speech-encoder "
+    "--start`). Made anew from nothing, all rounds hear and weigh so."
 )
 
 _CARD = """# Talker's compact speech encoder
@@ -226,7 +231,7 @@ Correlation of the articulatory terms with those of the phones, over all frames;
 
 **Limits.** Labelled real speech is read English by adults; other languages were heard from a synthesiser. Children, song, and speech under music were not in the data. Features are normalised over the utterance, so an utterance of a word or two is heard less well than a sentence.
 
-**Make it again.** `recipe.yaml` beside this file; `python -m training speech-encoder --corpus data/corpus --unlabelled MFCC.npz --out runs/speech-encoder`. The card: `python -m training evaluate speech-encoder --card`.
+**Make it again.** `python -m training speech-encoder --corpus data/corpus --unlabelled MFCC.npz --out runs/speech-encoder`{from_there}. The card: `python -m training evaluate speech-encoder --card`.
 
 **Licence and credit.** MIT, as the project. LibriSpeech ASR corpus, Vassil Panayotov, Guoguo Chen, Daniel Povey and Sanjeev Khudanpur (2015), from LibriVox recordings, Creative Commons Attribution 4.0. No recording is part of this checkpoint.
 """

@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from talker.atomic import whole_file
-from talker.checkpoints import load_checkpoint, load_tensors, save_checkpoint
+from talker.checkpoints import load_checkpoint, load_config, load_tensors, save_checkpoint
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
 from training import encoder_data as data
@@ -49,10 +49,11 @@ SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.25, "unlabelled": 0.7}
 
 
 class EncoderObjective(nn.Module):
-    """Loss of one batch; `model` holds the encoder and the heads it is taught through."""
+    """Loss of one batch; `model` holds the encoder and the heads it is taught through, closure is frame_loss's."""
 
-    def __init__(self, speakers: int, config: CompactSpeechConfig | None = None):
+    def __init__(self, speakers: int, config: CompactSpeechConfig | None = None, closure: float = 1.0):
         super().__init__()
+        self.closure = closure
         config = config or CompactSpeechConfig()
         self.model = nn.ModuleDict(
             {
@@ -63,7 +64,7 @@ class EncoderObjective(nn.Module):
         )
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch)
+        return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch, self.closure)
 
 
 class VoiceObjective(EncoderObjective):
@@ -84,14 +85,14 @@ class FurtherObjective(EncoderObjective):
     by, which stay as they are, and the mean squared distance of its features from what they were."""
 
     def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float, closure: float = 1.0):
-        super().__init__(speakers, encoder.config)
+        super().__init__(speakers, encoder.config, closure)
         self.model["encoder"].load_state_dict(encoder.state_dict())
         self.model["heads"].load_state_dict(heads.state_dict())
         self.model.requires_grad_(False)
         self.model["encoder"].requires_grad_(True)
         self.model["encoder"].voice.requires_grad_(False)
         self.model["encoder"].voice.eval()
-        self.before, self.hold, self.closure = encoder.requires_grad_(False), hold, closure
+        self.before, self.hold = encoder.requires_grad_(False), hold
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The losses of a batch, "held" the distance."""
@@ -165,12 +166,13 @@ class VoiceTrainer(EncoderTrainer):
 
 
 class FurtherTrainer(EncoderTrainer):
-    """The same for an encoder that was trained already, whose voice path stays as it is."""
+    """The same for an encoder that was trained already; `before` is what its config.json holds."""
+
+    before: dict
 
     def config(self) -> dict:
-        """What the shipped config.json holds: what it held, and the steps that came on top."""
-        before = self.model["encoder"].config.to_dict()
-        return {**before, "rendered_hours": self.caches["train"].hours(), "further_steps": self.step}
+        """What the shipped config.json holds: what it held, and what came on top."""
+        return {**self.before, "further_steps": self.step, "further_hours": self.caches["train"].hours()}
 
 
 def load_encoder(folder: str | Path) -> tuple[CompactSpeechModel, FrameHeads]:
@@ -261,7 +263,9 @@ def train_further(
     torch.manual_seed(recipe.seed)
     weights = {"hold": 1.0, "closure": 1.0} | recipe.loss_weights
     objective = FurtherObjective(encoder, heads, len(speakers), **weights)
-    FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu)).fit()
+    trainer = FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu))
+    trainer.before = load_config(start)
+    trainer.fit()
     hours = batches["train"].hours()
     return {"speakers": len(speakers), "rendered_hours": hours, "checkpoint": str(out / CHECKPOINT_FOLDER)}
 
@@ -298,7 +302,7 @@ def _train_round(
     """One round, from random weights or from what the round in `start` learned."""
     torch.manual_seed(recipe.seed)
     accelerator = make_accelerator(recipe, cpu)
-    objective = EncoderObjective(len(speakers))
+    objective = EncoderObjective(len(speakers), closure=recipe.loss_weights.get("closure", 1.0))
     if start is not None:
         _go_on_from(start, objective)
     EncoderTrainer(recipe, objective, batches, folder, accelerator).fit()

@@ -288,9 +288,9 @@ def frame_loss(
 
 
 def encoder_loss(
-    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor]
+    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor], closure: float = 1.0
 ) -> dict[str, Tensor]:
     """frame_loss + half the speakers' loss."""
-    losses = frame_loss(*heads(model(batch["cepstra"]).last_hidden_state), batch)
+    losses = frame_loss(*heads(model(batch["cepstra"]).last_hidden_state), batch, closure)
     speaker = speakers(model.voice(batch["mel"]), batch["speaker"])
     return {**losses, "total": losses["total"] + 0.5 * speaker, "speaker": speaker.detach()}
