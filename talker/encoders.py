@@ -34,8 +34,9 @@ MEL_BINS, CEPSTRA, LIFTER = 23, 13, 22.0
 STEADY_PERCENTILE = 20
 """What suppression takes for the noise of a mel band: this percentile of its energies over the utterance,"""
 
-STEADY_FACTOR = 2.5
-"""times this, because the energies of one window scatter widely around their mean."""
+STEADY_FACTOR = 1.5
+"""times this: the energies of one window scatter widely around their mean. In white noise at 15 dB the encoder misses fewest
+closures of its training speakers, and names most of their phones right, with it (2.5: more of both wrong; 1: too)."""
 
 MOST_SUPPRESSED_DB = 10.0
 """More than this is not taken away, so that what was no noise after all is still heard."""

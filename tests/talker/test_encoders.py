@@ -156,7 +156,7 @@ def test_suppression_weakens_what_is_steady_and_leaves_clean_recordings_alone():
 
 
 def test_spectral_subtraction_by_hand():
-    """Two bands of five windows: energies 1 and one loud window, whose band keeps 1 - 2.5 / 10 of its energy."""
+    """Two bands of five windows: energies 1 and one loud window, whose band keeps 1 - 1.5 / 10 of its energy."""
     energies = np.ones((5, 2))
     energies[2, 0] = 10.0
     gains = encoders.noise_gains(np.log(energies))
