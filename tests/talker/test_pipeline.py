@@ -59,9 +59,9 @@ def test_lips_agree_between_takes_and_brows_do_not(talker, speech):
 
 def test_heads_and_brows_move_and_do_not_tremble(talker, speech):
     """From one frame to the next they hardly change direction, as the trembling of few steps would make them."""
-    takes = talker.speak(speech, takes=2, seed=0)
+    takes = talker.speak(speech, takes=6, seed=0)
     head, brows = np.degrees(takes.head), takes.coefficients[:, :, BROW_REGION]
-    assert head.std(axis=1).mean() > 0.5 and brows.std(axis=1).mean() > 0.05
+    assert head.std(axis=1).mean() > 0.5 and brows.std(axis=1).mean() > 0.04
     for moving in (head, brows):
         assert np.abs(np.diff(moving, n=2, axis=1)).mean() < 0.6 * np.abs(np.diff(moving, axis=1)).mean()
 
