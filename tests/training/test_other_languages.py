@@ -66,6 +66,6 @@ def test_the_corpus_articulates_every_language():
         pytest.skip("espeak-ng is not installed")
     report = other_languages.other_languages(Talker.from_pretrained("diffusiontalker"), default_rig(), count=4)
     for language, columns in report["languages"].items():
-        assert columns["corpus"]["closed_over_open"] < 0.02 < columns["model"]["closed_over_open"], language
+        assert columns["corpus"]["closed_over_open"] < 0.01 < columns["model"]["closed_over_open"], language
         assert columns["corpus"]["rounding"] > columns["loudness"]["rounding"], language
         assert language in as_text(report)
