@@ -28,6 +28,7 @@ from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from talker.errors import TalkerError
 from training import encoder_data as data
 from training.cepstral_noise import CepstralNoise, VoiceNoise, statistics
+from training.losses import loss_weights
 from training.recipe import Recipe, load_recipe, parse_settings
 from training.speech_encoder import EncoderBatches, EncoderExample, FrameHeads, SpeakerHead, encoder_loss, frame_loss
 from training.trainer import CHECKPOINT_FOLDER, STATE_FILE, VALIDATION_SEED, Trainer, make_accelerator
@@ -91,7 +92,6 @@ class FurtherObjective(EncoderObjective):
         self.model.requires_grad_(False)
         self.model["encoder"].requires_grad_(True)
         self.model["encoder"].voice.requires_grad_(False)
-        self.model["encoder"].voice.eval()
         self.before, self.hold = encoder.requires_grad_(False), hold
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -261,7 +261,7 @@ def train_further(
         found = data.label_cepstra(encoder, heads, unlabelled, without)
         batches["train"] = EncoderBatches(batches["train"].pools | {"unlabelled": found}, SHARES, CROP)
     torch.manual_seed(recipe.seed)
-    weights = {"hold": 1.0, "closure": 1.0} | recipe.loss_weights
+    weights = loss_weights(recipe.loss_weights, {"hold": 1.0, "closure": 1.0})
     objective = FurtherObjective(encoder, heads, len(speakers), **weights)
     trainer = FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu))
     trainer.before = load_config(start)
@@ -302,7 +302,7 @@ def _train_round(
     """One round, from random weights or from what the round in `start` learned."""
     torch.manual_seed(recipe.seed)
     accelerator = make_accelerator(recipe, cpu)
-    objective = EncoderObjective(len(speakers), closure=recipe.loss_weights.get("closure", 1.0))
+    objective = EncoderObjective(len(speakers), **loss_weights(recipe.loss_weights, {"closure": 1.0}))
     if start is not None:
         _go_on_from(start, objective)
     EncoderTrainer(recipe, objective, batches, folder, accelerator).fit()

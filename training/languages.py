@@ -96,12 +96,21 @@ def sentence(language: str, random: np.random.Generator) -> str:
     if language not in WORDS:
         known = ", ".join((*LANGUAGES, *LEFT_OUT))
         raise TalkerError(f"There are no words of the language {language} here: choose from {known}.")
-    words = WORDS[language]
-    phrases = [
+    return phrases(WORDS[language], random) + ("?" if random.random() < 0.25 else ".")
+
+
+def phrases(words: Sequence[str], random: np.random.Generator) -> str:
+    """Two to four phrases of two to four of the words, with commas between them."""
+    return ", ".join(
         " ".join(words[int(k)] for k in random.integers(len(words), size=int(random.integers(2, 5))))
         for _ in range(int(random.integers(2, 5)))
-    ]
-    return ", ".join(phrases) + ("?" if random.random() < 0.25 else ".")
+    )
+
+
+def prosody(random: np.random.Generator) -> tuple[int, int, int]:
+    """Rate in words a minute, pitch and range of a sentence, as training.espeak.spoken takes them."""
+    pitch, spread, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
+    return rate, pitch, spread
 
 
 @cache
@@ -136,8 +145,8 @@ def invented(language: str, random: np.random.Generator) -> str:
         stressed = int(random.integers(count))
         return "|".join(syllable(k == stressed) for k in range(count))
 
-    phrases = [" ".join(word() for _ in range(int(random.integers(2, 4)))) for _ in range(int(random.integers(2, 5)))]
-    return ", ".join(f"[[{phrase}]]" for phrase in phrases) + "."
+    made = [" ".join(word() for _ in range(int(random.integers(2, 4)))) for _ in range(int(random.integers(2, 5)))]
+    return ", ".join(f"[[{phrase}]]" for phrase in made) + "."
 
 
 def utterance(language: str, number: int, seed: int, made_up: bool = False) -> tuple[np.ndarray, list[Phone]]:
@@ -152,8 +161,7 @@ def utterance(language: str, number: int, seed: int, made_up: bool = False) -> t
     random = generator("language", seed, language, number)
     text = invented(language, random) if made_up else sentence(language, random)
     variant = VARIANTS[int(random.integers(len(VARIANTS)))]
-    pitch, range, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
-    return say(text, language, variant, rate, pitch, range)
+    return say(text, language, variant, *prosody(random))
 
 
 def say(

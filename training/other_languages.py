@@ -16,7 +16,7 @@ from training.alignment import SILENCE, Phone
 from training.articulation import generator, lips
 from training.bars import Bar, ratio, table
 from training.espeak import espeak
-from training.languages import LEFT_OUT, VARIANTS, as_arpabet, say, sentence
+from training.languages import LEFT_OUT, VARIANTS, as_arpabet, phrases, prosody, say, sentence
 from training.loudness_jaw import loudness_jaw
 from training.real_speech import CORPUS, NAMES, RIVAL, WORSE, Spoken, measure
 from training.text import lexicon
@@ -60,19 +60,7 @@ def as_english(phones: Sequence[Phone]) -> list[Phone]:
 def voice(number: int) -> tuple[str, int, int, int]:
     """Variant, rate in words a minute, pitch and range of the sentence `number`, the same in all languages: some voices,
     with an echo of their own, hide most closures, and comparing languages would else compare their draws of voices."""
-    random = generator("voice", SEED, number)
-    pitch, spread, rate = (int(random.integers(*bounds)) for bounds in ((30, 76), (25, 91), (130, 211)))
-    return VARIANTS[number % len(VARIANTS)], rate, pitch, spread
-
-
-def english_sentence(random: np.random.Generator) -> str:
-    """A sentence of common English words, made as training.languages makes other languages': phrases of a few words."""
-    words = list(lexicon())[:COMMON]
-    phrases = [
-        " ".join(words[int(k)] for k in random.integers(len(words), size=int(random.integers(2, 5))))
-        for _ in range(int(random.integers(2, 5)))
-    ]
-    return ", ".join(phrases) + "."
+    return VARIANTS[number % len(VARIANTS)], *prosody(generator("voice", SEED, number))
 
 
 def spoken(language: str, number: int) -> tuple[np.ndarray, list[Phone]]:
@@ -80,7 +68,7 @@ def spoken(language: str, number: int) -> tuple[np.ndarray, list[Phone]]:
     and contiguous phones, English ones in ARPAbet, others in IPA."""
     random = generator("language", SEED, language, number)
     if language == ENGLISH:
-        return espeak(english_sentence(random), *voice(number))
+        return espeak(phrases(list(lexicon())[:COMMON], random) + ".", *voice(number))
     return say(sentence(language, random), language, *voice(number))
 
 
