@@ -253,7 +253,8 @@ def train_encoder(
 def train_further(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, start: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
-    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder."""
+    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder, but
+    unlabelled speech is heard as it is, without cepstral noise."""
     batches, speakers, held = training_batches(recipe, corpus, folder)
     encoder, heads = load_encoder(start)
     if unlabelled is not None:

@@ -182,8 +182,10 @@ def measured(folder: Path, corpus: Path, keep: Path | None = None, **options) ->
     if keep is None:
         return evaluate(str(folder), corpus, **options)
     digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=8)
-    encoder = CHECKPOINTS / str(load_config(folder).get("encoder"))
-    for path in (folder / WEIGHTS_FILE, folder / CONFIG_FILE, encoder / WEIGHTS_FILE, encoder / CONFIG_FILE, corpus / CORPUS_FILE):
+    config = load_config(folder)
+    encoders = [CHECKPOINTS / config[name] for name in ("encoder", "style_encoder") if config.get(name)]
+    parts = [place / name for place in (folder, *encoders) for name in (WEIGHTS_FILE, CONFIG_FILE)]
+    for path in (*parts, corpus / CORPUS_FILE):
         digest.update(path.read_bytes() if path.exists() else b"")
     kept = keep / f"{folder.name}-{digest.hexdigest()}.json"
     if not kept.exists():
