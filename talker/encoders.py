@@ -143,7 +143,7 @@ def voice_fbank(samples: np.ndarray) -> np.ndarray:
 class CompactSpeechConfig(PreTrainedConfig):
     """Sizes of the embedded speech encoder.
 
-    suppress_noise : weaken steady noise in what the encoder hears (noise_gains); its training hears the noise itself
+    suppress_noise : weaken steady noise in what the encoder hears (noise_gains), as its training does
     """
 
     model_type = "talker-compact-speech"
@@ -344,6 +344,11 @@ class SpeechEncoder:
     def voice_size(self) -> int:
         """E, the width of the voice vector."""
         return self.model.config.voice_size if self.compact else self.model.config.hidden_size
+
+    @property
+    def voice_path(self) -> nn.Module:
+        """What of the model hears the voice."""
+        return self.model.voice if self.compact else self.model
 
     @torch.inference_mode()
     def encode(self, speech: Speech, frames: int, fps: float = FPS) -> SpeechFeatures:

@@ -117,7 +117,7 @@ def enrol(
     library = talker.denoiser.library
     voices = np.stack([one.voice for one in features])
     neighbours = library.neighbours(library.voice_feature(voices))
-    identity = EnrolledIdentity(name, voices, talker.fingerprints["encoder"])
+    identity = EnrolledIdentity(name, voices, talker.fingerprints["voice"])
     seconds = sum(speech.seconds for speech in speeches)
     if not motions:
         return Enrolment(identity, neighbours, seconds)

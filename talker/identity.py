@@ -166,7 +166,7 @@ class EnrolledIdentity:
 
     name       : as `talker.enrol.check_name` allows
     voices     : (n, E) float32, one voice per recording as the speech encoder gave it
-    encoder    : fingerprint of that speech encoder
+    encoder    : fingerprint of what of that speech encoder hears the voice
     embedding  : (32,) float32, fine-tuned on motion; None for an identity enrolled from speech alone, whose
                  embedding is the mixture of its neighbours in whatever library it is used with
     checkpoint : fingerprint of the denoiser that the embedding was fine-tuned for, "" without one
@@ -198,7 +198,7 @@ class Identities:
         self, library: IdentityLibrary | None, enrolled: Mapping[str, EnrolledIdentity] | None = None,
         encoder: str = "", checkpoint: str = "",
     ):  # fmt: skip
-        """encoder, checkpoint : fingerprints of the speech encoder and the denoiser that the library belongs to."""
+        """encoder, checkpoint : fingerprints of the speech encoder's voice path and the denoiser that the library belongs to."""
         self.library = library
         self.names = list(library.names) if library else []
         self.enrolled: dict[str, EnrolledIdentity] = {}
@@ -309,7 +309,7 @@ def _misfit(identity: EnrolledIdentity, library: IdentityLibrary, encoder: str, 
     if identity.name in library.names:
         return f"This model has learned an identity “{identity.name}” of its own; forget the one that was enrolled."
     if identity.encoder != encoder:
-        return f"“{identity.name}” was enrolled with another speech encoder; forget it and enrol it again."
+        return f"“{identity.name}” was enrolled with a speech encoder that hears voices otherwise; forget it and enrol it again."
     if identity.embedding is not None and identity.checkpoint != checkpoint:
         return (
             f"“{identity.name}” was enrolled from motion for another checkpoint ({identity.model}); choose that model, "

@@ -116,13 +116,16 @@ class Talker:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """What an enrolled identity is bound to: {"encoder", "checkpoint"} → fingerprint of the weights."""
-        return {"encoder": fingerprint(self.encoder.model), "checkpoint": fingerprint(self.denoiser)}
+        """What identities and personalisations are bound to: fingerprints of the weights of the "encoder", of what of it
+        hears the "voice", and of the "checkpoint"."""
+        parts = {"encoder": self.encoder.model, "voice": self.encoder.voice_path, "checkpoint": self.denoiser}
+        return {name: fingerprint(part) for name, part in parts.items()}
 
     def with_enrolled(self, enrolled: Mapping[str, EnrolledIdentity]) -> Talker:
         """This model with the identities it learned and these (talker.identity_file.read_identities); weights are shared."""
         talker = copy.copy(self)
-        talker.library = Identities(self.denoiser.library, enrolled, **(self.fingerprints if enrolled else {}))
+        bound = (self.fingerprints["voice"], self.fingerprints["checkpoint"]) if enrolled else ()
+        talker.library = Identities(self.denoiser.library, enrolled, *bound)
         return talker
 
     @property

@@ -1,8 +1,8 @@
 """Noise for speech that is known by its features only, and other vocal tracts.
 
 Thirteen of the 23 cepstra give back a smoothed log-mel spectrum. In it background talk and noise add as
-energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result is turned into
-normalised cepstra again. What normalisation took away (mean and deviation of every cepstrum) is borrowed
+energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result, with steady noise weakened
+as the encoder does it, is turned into normalised cepstra again. What normalisation took away (mean and deviation of every cepstrum) is borrowed
 from recordings with waveforms.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from talker.audio import SAMPLE_RATE
-from talker.encoders import MEL_BINS, raw_fbank, raw_mfcc, to_cepstra
+from talker.encoders import MEL_BINS, noise_gains, raw_fbank, raw_mfcc, to_cepstra
 from training.augmentation import coloured_noise
 
 _TO_MEL = np.linalg.pinv(to_cepstra(np.eye(MEL_BINS))).astype(np.float32)
@@ -53,7 +53,7 @@ class CepstralNoise:
             mel = mel @ _warp(float(np.exp(rng.uniform(np.log(0.87), np.log(1.15)))))
         if rng.random() < 0.8:
             mel = np.log(np.exp(mel) + self._noise(mel, rng))
-        noisy = to_cepstra(mel)
+        noisy = to_cepstra(mel + noise_gains(mel))
         return (noisy - noisy.mean(0)) / np.maximum(noisy.std(0), 1e-3)
 
     def _mel(self, cepstra: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -29,7 +29,7 @@ from training.alignment import SILENCE, Phone
 from training.beat import CORPUS_FILE, Utterance, read_corpus, read_text_grid, write_text_grid, write_wav
 from training.speech_encoder import EncoderExample, EncoderUtterance, FrameHeads, render_example
 
-RENDERING = 1
+RENDERING = 2
 """Raised when augmentation or targets change, so that renderings on disk are made again."""
 
 BABBLE_VOICES = 80

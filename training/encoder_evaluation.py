@@ -194,7 +194,7 @@ _KINDS = {
 
 _SUPPRESSION = (
     " Before it listens, steady noise is weakened by spectral subtraction in the mel bands (`suppress_noise` in config.json; "
-    "`talker.encoders.noise_gains`), which leaves clean recordings as they are; its training heard the noise itself."
+    "`talker.encoders.noise_gains`), which leaves clean recordings as they are."
 )
 
 _FROM_THERE = (
@@ -204,7 +204,8 @@ _FROM_THERE = (
 _FURTHER = (
     " Then {steps} more of the frame path, with {hours:g} h of other languages, half of it invented words of their sounds, and "
     "closed lips weighing twice as much, its features held near what the denoisers had learned from (`speech-encoder "
-    "--start`). Made anew from nothing, all rounds hear and weigh so."
+    "--start`); the last of them heard noise weakened, as it is in use, where all before heard the noise itself. Made anew "
+    "from nothing, all rounds hear and weigh so."
 )
 
 _CARD = """# Talker's compact speech encoder

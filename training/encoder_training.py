@@ -45,7 +45,7 @@ VOICE_STEPS = 600
 SYNTHETIC_UTTERANCES = 40
 """Training utterances of each synthetic voice that are rendered. At their share of the batches more are not heard."""
 
-SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.25, "unlabelled": 0.7}
+SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.4, "unlabelled": 0.7}
 """Weights of the kinds of speech in a batch. Strangers are real, and real recordings with labels are few."""
 
 
@@ -55,7 +55,7 @@ class EncoderObjective(nn.Module):
     def __init__(self, speakers: int, config: CompactSpeechConfig | None = None, closure: float = 1.0):
         super().__init__()
         self.closure = closure
-        config = config or CompactSpeechConfig()
+        config = config or CompactSpeechConfig(suppress_noise=True)
         self.model = nn.ModuleDict(
             {
                 "encoder": CompactSpeechModel(config),
@@ -172,7 +172,8 @@ class FurtherTrainer(EncoderTrainer):
 
     def config(self) -> dict:
         """What the shipped config.json holds: what it held, and what came on top."""
-        return {**self.before, "further_steps": self.step, "further_hours": self.caches["train"].hours()}
+        steps = self.before.get("further_steps", 0) + self.step
+        return {**self.before, "further_steps": steps, "further_hours": self.caches["train"].hours()}
 
 
 def load_encoder(folder: str | Path) -> tuple[CompactSpeechModel, FrameHeads]:
@@ -228,6 +229,20 @@ def training_batches(recipe: Recipe, corpus: Path, folder: Path) -> tuple[dict[s
     return batches, speakers, {u.speaker for u in data.recordings(corpus, ("heldout_speaker",))}
 
 
+def with_unlabelled(
+    pools: dict[str, list[EncoderExample]], encoder: CompactSpeechModel, heads: FrameHeads, corpus: Path, unlabelled: Path,
+    held: set[str],
+) -> EncoderBatches:
+    """Batches of the pools and of unlabelled speech, which the encoder labels as it is and training hears in noise.
+
+    held : the corpus's speakers whose speech is left out
+    """
+    found = data.label_cepstra(encoder, heads, unlabelled, {name.removeprefix("ls-") for name in held})
+    real = [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
+    change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
+    return EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
+
+
 def train_encoder(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
@@ -237,12 +252,9 @@ def train_encoder(
     _train_round(recipe, batches, speakers, run, cpu)
     pools = batches["train"].pools
     if unlabelled is not None:
-        without = {name.removeprefix("ls-") for name in held}
-        real = [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
         for number in (2, 3):
-            found = data.label_cepstra(*load_encoder(run / CHECKPOINT_FOLDER), unlabelled, without)
-            change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
-            batches["train"] = EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
+            labelled_by = load_encoder(run / CHECKPOINT_FOLDER)
+            batches["train"] = with_unlabelled(pools, *labelled_by, corpus, unlabelled, held)
             start, run = run if number == 3 else None, out / f"round-{number}"
             _train_round(recipe, batches, speakers, run, cpu, start)
     run = train_voice(recipe, batches, len(speakers), run, out / "voice", cpu)
@@ -253,14 +265,11 @@ def train_encoder(
 def train_further(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, start: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
-    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder, but
-    unlabelled speech is heard as it is, without cepstral noise."""
+    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder."""
     batches, speakers, held = training_batches(recipe, corpus, folder)
     encoder, heads = load_encoder(start)
     if unlabelled is not None:
-        without = {name.removeprefix("ls-") for name in held}
-        found = data.label_cepstra(encoder, heads, unlabelled, without)
-        batches["train"] = EncoderBatches(batches["train"].pools | {"unlabelled": found}, SHARES, CROP)
+        batches["train"] = with_unlabelled(batches["train"].pools, encoder, heads, corpus, unlabelled, held)
     torch.manual_seed(recipe.seed)
     weights = loss_weights(recipe.loss_weights, {"hold": 1.0, "closure": 1.0})
     objective = FurtherObjective(encoder, heads, len(speakers), **weights)

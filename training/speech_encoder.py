@@ -79,8 +79,9 @@ def frame_labels(phones: list, times: np.ndarray) -> np.ndarray:
 
 
 def _example(samples: np.ndarray, utterance: EncoderUtterance, start: float, rate: float) -> EncoderExample:
-    """Features of `samples`, which play the utterance from `start` seconds on at `rate`, normalised on their own."""
-    cepstra = mfcc(samples)
+    """Features of `samples`, which play the utterance from `start` seconds on at `rate`, heard on their own: steady noise
+    is weakened as when the encoder is used, and what is left is normalised."""
+    cepstra = mfcc(samples, suppress_noise=True)
     count = len(cepstra) // 2
     times = start + feature_times(count) * rate
     phone = frame_labels(utterance.phones, times) if utterance.english else np.full(count, UNKNOWN, np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import multiprocessing
@@ -153,7 +154,7 @@ def test_identities_of_another_model_are_refused_with_a_sentence():
         library, {"zoe": made_up(encoder="other"), "tuned": tuned, "ben": made_up("ben")}, "ear", "ours"
     )
     assert everyone.names == library.names
-    with pytest.raises(TalkerError, match="another speech encoder"):
+    with pytest.raises(TalkerError, match="hears voices otherwise"):
         everyone.embedding("zoe")
     with pytest.raises(TalkerError, match="another checkpoint .teacher."):
         everyone.match(np.ones(6, np.float32), "tuned:1,ben:1")
@@ -234,6 +235,20 @@ def test_enrol_list_speak_forget_on_the_command_line(example_clip, tmp_path, mon
     assert main(["forget", "Zoë"]) == 0
     assert main(["speak", str(example_clip), "--out", str(tmp_path / "x"), "--identity", "Zoë"]) == 2
     assert "no identity “Zoë”" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_identity_stays_as_long_as_voices_are_heard_alike(talker, example_clip):
+    """An encoder whose frames learned on knows who was enrolled before; one that hears voices otherwise does not."""
+    made = enrol(talker, "Zoë", [load_speech(example_clip)]).identity
+    later = copy.copy(talker)
+    later.__dict__.pop("fingerprints", None)
+    later.encoder = copy.deepcopy(talker.encoder)
+    later.encoder.model.project.bias += 0.01
+    assert later.fingerprints["encoder"] != talker.fingerprints["encoder"]
+    assert "Zoë" in later.with_enrolled({"Zoë": made}).identities
+    later.encoder.model.voice.embed.bias += 0.01
+    del later.fingerprints
+    assert "hears voices otherwise" in later.with_enrolled({"Zoë": made}).library.refused["Zoë"]
 
 
 @pytest.fixture(scope="module")

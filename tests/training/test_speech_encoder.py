@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from talker.audio import SAMPLE_RATE
-from talker.encoders import CompactSpeechConfig, SpeechEncoder
+from talker.encoders import CompactSpeechConfig, SpeechEncoder, mfcc
 from talker.errors import TalkerError
 from training import encoder_data, encoder_training
 from training.alignment import PHONES, Phone
@@ -72,6 +72,16 @@ def test_every_third_rendering_is_pieces_that_are_normalised_on_their_own():
     assert len(pieces) > 2 and all(0.8 < len(p.phone) / 50 <= 3.0 for p in pieces)
     assert all(np.abs(p.cepstra.astype(float).mean(0)).max() < 0.05 for p in pieces)
     assert all(p.mel is None for p in pieces)
+
+
+def test_training_hears_noise_weakened_as_the_encoder_in_use():
+    utterance = toy_utterance(0)
+    utterance.samples += 0.1 * np.random.default_rng(0).standard_normal(len(utterance.samples)).astype(np.float32)
+    (example,) = render_example(utterance, 0, [], np.random.default_rng(0))
+    encoder = EncoderObjective(speakers=1).model["encoder"]
+    heard = encoder.cepstra(utterance.samples)[0].numpy()[: len(example.cepstra)]
+    assert np.abs(heard - example.cepstra).max() < 0.01
+    assert np.abs(mfcc(utterance.samples)[: len(heard)] - heard).max() > 0.1
 
 
 def test_other_languages_teach_articulation_alone():

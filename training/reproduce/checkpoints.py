@@ -93,14 +93,14 @@ class Places:
 
 
 def speech_encoder(places: Places, unlabelled: Path | None) -> None:
-    """The speech encoder. What ships suppresses noise that is steady; its training hears the noise itself.
+    """The speech encoder.
 
     unlabelled : npz of MFCCs for its second and third round
     """
     words = ["--unlabelled", unlabelled.resolve()] if unlabelled else []
     _run("speech-encoder", "--corpus", places.corpus, "--out", places.runs / ENCODER, *words)
     ship(
-        places.checkpoint(f"{ENCODER}/voice"), places.out / ENCODER, suppress_noise=True,
+        places.checkpoint(f"{ENCODER}/voice"), places.out / ENCODER,
         summary="compact speech encoder: phones, articulation and voices from MFCCs",
     )  # fmt: skip
 
