@@ -1,9 +1,9 @@
 """Noise for speech that is known by its features only, and other vocal tracts.
 
 Thirteen of the 23 cepstra give back a smoothed log-mel spectrum. In it background talk and noise add as
-energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result, with steady noise weakened
-as the encoder does it, is turned into normalised cepstra again. What normalisation took away (mean and deviation of every cepstrum) is borrowed
-from recordings with waveforms.
+energies, and a longer or shorter vocal tract is a warp of the frequency axis; the result, with steady
+noise weakened as the encoder does it, is turned into normalised cepstra again. What normalisation took
+away (mean and deviation of every cepstrum) is borrowed from recordings with waveforms.
 """
 
 from __future__ import annotations
