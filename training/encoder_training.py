@@ -229,16 +229,20 @@ def training_batches(recipe: Recipe, corpus: Path, folder: Path) -> tuple[dict[s
     return batches, speakers, {u.speaker for u in data.recordings(corpus, ("heldout_speaker",))}
 
 
+def real_recordings(corpus: Path) -> list[np.ndarray]:
+    """Samples (n,) of the real recordings that train."""
+    return [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
+
+
 def with_unlabelled(
-    pools: dict[str, list[EncoderExample]], encoder: CompactSpeechModel, heads: FrameHeads, corpus: Path, unlabelled: Path,
-    held: set[str],
+    pools: dict[str, list[EncoderExample]], encoder: CompactSpeechModel, heads: FrameHeads, unlabelled: Path, held: set[str],
+    real: list[np.ndarray],
 ) -> EncoderBatches:
     """Batches of the pools and of unlabelled speech, which the encoder labels as it is and training hears in noise.
 
-    held : the corpus's speakers whose speech is left out
+    held : the corpus's speakers whose speech is left out; real : recordings (real_recordings), without any there is no noise
     """
     found = data.label_cepstra(encoder, heads, unlabelled, {name.removeprefix("ls-") for name in held})
-    real = [u.speech().samples for u in data.recordings(corpus, ("train",)) if data.is_real(u)]
     change = {"unlabelled": CepstralNoise(statistics(real), [e.cepstra for e in found])} if real else {}
     return EncoderBatches(pools | {"unlabelled": found}, SHARES, CROP, change)
 
@@ -252,9 +256,10 @@ def train_encoder(
     _train_round(recipe, batches, speakers, run, cpu)
     pools = batches["train"].pools
     if unlabelled is not None:
+        real = real_recordings(corpus)
         for number in (2, 3):
             labelled_by = load_encoder(run / CHECKPOINT_FOLDER)
-            batches["train"] = with_unlabelled(pools, *labelled_by, corpus, unlabelled, held)
+            batches["train"] = with_unlabelled(pools, *labelled_by, unlabelled, held, real)
             start, run = run if number == 3 else None, out / f"round-{number}"
             _train_round(recipe, batches, speakers, run, cpu, start)
     run = train_voice(recipe, batches, len(speakers), run, out / "voice", cpu)
@@ -269,7 +274,8 @@ def train_further(
     batches, speakers, held = training_batches(recipe, corpus, folder)
     encoder, heads = load_encoder(start)
     if unlabelled is not None:
-        batches["train"] = with_unlabelled(batches["train"].pools, encoder, heads, corpus, unlabelled, held)
+        pools, real = batches["train"].pools, real_recordings(corpus)
+        batches["train"] = with_unlabelled(pools, encoder, heads, unlabelled, held, real)
     torch.manual_seed(recipe.seed)
     weights = loss_weights(recipe.loss_weights, {"hold": 1.0, "closure": 1.0})
     objective = FurtherObjective(encoder, heads, len(speakers), **weights)

@@ -144,6 +144,14 @@ def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_p
     assert np.corrcoef(found.articulation[:, 4], examples[0].articulation[:, 4])[0, 1] > 0.7  # openness
     assert encoder_data.label_cepstra(model, heads, archive, {"1"}) == []
 
+    # It is labelled as it is, and heard in noise.
+    more = encoder_training.with_unlabelled({"real": examples}, model, heads, archive, set(), [toy_utterance(0).samples])
+    (again,) = more.pools["unlabelled"]
+    assert np.array_equal(again.phone, found.phone) and np.array_equal(again.cepstra, found.cepstra)
+    rng = np.random.default_rng(0)
+    heard = [more.change["unlabelled"](again.cepstra, rng) for _ in range(20)]
+    assert 0.3 < np.mean([not np.allclose(h, again.cepstra, atol=0.2) for h in heard]) < 1.0
+
     # The voice path learns on alone; frames stay bit for bit what they were.
     monkeypatch.setattr(encoder_training, "VOICE_STEPS", 3)
     encoder_training.train_voice(recipe, caches, 3, tmp_path / "run", tmp_path / "voice", cpu=True)
