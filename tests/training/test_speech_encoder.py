@@ -9,7 +9,9 @@ import torch
 
 from talker.audio import SAMPLE_RATE
 from talker.encoders import CompactSpeechConfig, SpeechEncoder, mfcc
+from talker.checkpoints import load_config
 from talker.errors import TalkerError
+from talker.pipeline import CHECKPOINTS
 from training import encoder_data, encoder_training
 from training.alignment import PHONES, Phone
 from training.beat import phone_tiers, write_text_grid, write_wav
@@ -80,6 +82,7 @@ def test_training_hears_noise_weakened_as_the_encoder_in_use():
     (example,) = render_example(utterance, 0, [], np.random.default_rng(0))
     encoder = EncoderObjective(speakers=1).model["encoder"]
     heard = encoder.cepstra(utterance.samples)[0].numpy()[: len(example.cepstra)]
+    assert encoder.config.suppress_noise and load_config(CHECKPOINTS / "speech-encoder")["suppress_noise"] is True
     assert np.abs(heard - example.cepstra).max() < 0.01
     assert np.abs(mfcc(utterance.samples)[: len(heard)] - heard).max() > 0.1
 
