@@ -1,6 +1,7 @@
 """Progressive distillation (paper, section 3.4): a student learns to do two teacher steps in one.
 
     python -m training distill --teacher runs/teacher/checkpoint --out runs/student
+    python -m training distill --teacher runs/teacher/checkpoint --start runs/student/8-steps/checkpoint --out runs/further
 
 The paper's printed indices slip in eqs. 8 and 9 (both noise levels are written after τ = t, the
 student's own step); what is meant is Algorithm 2 of Salimans and Ho, "Progressive Distillation for
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from talker.checkpoints import load_config
@@ -37,8 +39,9 @@ from talker.models.motion_model import START_NOISE, MotionModel
 from talker.models.three_diface import ThreeDiFace
 from talker.samplers import Denoiser, ddim_step
 from talker.schedules import Schedule
-from training.dataset import Batch
+from training.dataset import Batch, FeatureCache
 from training.losses import distill_loss, identity_embeddings, total_loss
+from training.recipe import Recipe
 from training.trainer import CHECKPOINT_FOLDER, Trainer, add_run_arguments, objective_of, prepare
 
 
@@ -98,10 +101,39 @@ def make_student(teacher: MotionModel, steps: int, **noise: float) -> MotionMode
     config = dataclasses.replace(teacher.config, **own)
     student = type(teacher)(config)
     student.load_state_dict(teacher.weights_on(taken))
+    return keep_shared(student)
+
+
+def started(folder: str | Path, teacher: MotionModel) -> MotionModel:
+    """The student in a checkpoint folder, to go on with. TalkerError unless it takes its steps on the teacher's grid and
+    knows the same identities."""
+    student = type(teacher).from_pretrained(folder)
+    grid = teacher.schedule.alpha_bar(torch.tensor(teacher_steps(teacher.schedule, student.schedule.steps)[2::2]))
+    own = student.schedule.alpha_bar(torch.arange(1, student.schedule.steps + 1))
+    if student.config.identities != teacher.config.identities or not torch.allclose(own, grid):
+        raise TalkerError(f"{folder} was not distilled from this teacher: its steps or its identities are others.")
+    return keep_shared(student)
+
+
+def keep_shared(student: MotionModel) -> MotionModel:
+    """The student with what it has in common with its teacher (SHARED) left out of the training."""
     for name, parameter in student.named_parameters():
         if name.startswith(SHARED.get(type(student), ())):
             parameter.requires_grad_(False)
     return student
+
+
+class FurtherTrainer(Trainer):
+    """The trainer for a student that was trained already; `before` is what its config.json holds."""
+
+    before: dict
+
+    def config(self) -> dict:
+        """What the shipped config.json holds: what it held, what came on top, and the seconds of both."""
+        own, before = super().config(), self.before
+        steps, seconds = before.get("further_steps", 0) + self.step, before["training_seconds"] + own["training_seconds"]
+        kept = {name: before[name] for name in ("trained_steps", "best_step", "trained_on", "training_clock") if name in before}
+        return {**own, **kept, "further_steps": steps, "training_seconds": round(seconds, 1)}
 
 
 class DistillationObjective(nn.Module):
@@ -162,6 +194,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser, None)
     parser.add_argument("--teacher", required=True, help="checkpoint folder of the teacher")
     parser.add_argument("--stages", type=int, nargs="+", help="students' steps in order, instead of the recipe's (16 8)")
+    parser.add_argument("--start", metavar="FOLDER", help="go on with this student of the teacher's, and make no others")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -175,6 +208,9 @@ def run(args: argparse.Namespace) -> None:
         raise TalkerError(f"The recipe {recipe.name} is for {recipe.model} and the teacher is a {model}; choose another --recipe.")
     stages = args.stages or list(recipe.stages)
     teacher = DENOISERS[model].from_pretrained(args.teacher)
+    if args.start:
+        go_on(recipe, accelerator, caches, teacher, Path(args.start), Path(args.out))
+        return
     for before, after in zip([teacher.schedule.steps, *stages], stages):
         if before < 2 * after:
             raise TalkerError(f"The stages {stages} do not halve a teacher of {teacher.schedule.steps} steps; give --stages such as 16 8.")
@@ -186,4 +222,18 @@ def run(args: argparse.Namespace) -> None:
         accelerator.free_memory()
     if accelerator.is_main_process:
         print(f"The {stages[-1]}-step student is in {folder / CHECKPOINT_FOLDER}.")
+    accelerator.end_training()
+
+
+def go_on(
+    recipe: Recipe, accelerator: Accelerator, caches: dict[str, FeatureCache], teacher: MotionModel, start: Path, out: Path
+) -> None:
+    """Trains the student in `start` for as many steps as the recipe has for a stage."""
+    student = started(start, teacher)
+    objective = DistillationObjective(objective_of(student, recipe, caches["train"]), teacher)
+    trainer = FurtherTrainer(recipe, objective, caches, out, accelerator)
+    trainer.before = load_config(start)
+    trainer.fit()
+    if accelerator.is_main_process:
+        print(f"The student that went on is in {out / CHECKPOINT_FOLDER}.")
     accelerator.end_training()

@@ -16,14 +16,14 @@ from talker.atomic import whole_file
 from talker.checkpoints import load_config
 from talker.encoders import CompactSpeechModel
 from talker.errors import TalkerError
-from training import languages
+from training import languages, other_languages
 from training.alignment import PHONES, SILENCE, Phone
 from training.augmentation import add_noise, babble_noise, coloured_noise, telephone, transmit
 from training.bars import Bar, bar_table, table
 from training.cards import CARD
 from training.encoder_data import is_real, recordings
 from training.encoder_training import load_encoder
-from training.ipa import ARTICULATIONS, frame_articulation
+from training.ipa import ARPABET_IPA, ARTICULATIONS, articulation, frame_articulation
 from training.speech_encoder import UNKNOWN, FrameHeads, feature_times, frame_labels
 
 BILABIAL = tuple(PHONES.index(label) for label in "PBM")
@@ -32,8 +32,15 @@ QUIET = PHONES.index(SILENCE)
 BABBLE_VOICES = 20
 """Training recordings that babble is mixed from; three to six speak at once."""
 
-SENTENCES = 30
-"""espeak-ng sentences of each left-out language."""
+AWAY = 0.04
+"""A closure that is heard so many seconds or more away from any closed sound is heard wrongly."""
+
+LIPS = {
+    "closures_missed": "closed lips (P, B, M) heard open",
+    "teeth_closed": "lips at teeth (F, V) heard closed",
+    "false_closures": "frames of other sounds heard closed",
+}
+"""What lip_measures returns, in words."""
 
 Condition = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -83,13 +90,40 @@ def correlations(truth: np.ndarray, heard: np.ndarray) -> dict[str, float]:
         }
 
 
-def _articulation(model, heads, spoken: list[tuple[np.ndarray, list[Phone]]]) -> dict[str, float]:
-    truth, heard = [], []
-    for samples, phones in spoken:
-        found = hear(model, heads, samples)[1]
-        truth.append(frame_articulation(phones, feature_times(len(found))))
-        heard.append(found)
-    return correlations(np.concatenate(truth), np.concatenate(heard))
+def lip_measures(spoken: list[tuple[list[Phone], np.ndarray]]) -> dict[str, float]:
+    """How surely closed lips are heard, from contiguous phones of utterances and the lip closure heard in them (T,).
+
+    closures_missed : share of the sounds of closed lips at whose middle the term is below a half
+    teeth_closed    : share of the sounds with the lip at the teeth at whose middle it is not
+    false_closures  : share of the frames of speech AWAY or further from any closed sound where it is not
+    """
+    missed, teeth, false = [], [], []
+    for phones, term in spoken:
+        times = feature_times(len(term))
+        heard, away = term >= 0.5, np.zeros(len(term), bool)
+        targets = [articulation(ARPABET_IPA.get(p.label, p.label))[:2] if p.label != SILENCE else None for p in phones]
+        for phone, target in zip(phones, targets, strict=True):
+            if target is None:
+                continue
+            away |= (times >= phone.start) & (times < phone.end)
+            closed = float(np.interp(phone.middle, times, term)) >= 0.5
+            if target[0] == 1:
+                missed.append(not closed)
+            elif target[1] == 1:
+                teeth.append(closed)
+        for phone, target in zip(phones, targets, strict=True):
+            if target is not None and target[0] > 0:
+                away &= (times < phone.start - AWAY) | (times >= phone.end + AWAY)
+        false.append(heard[away])
+    return dict(zip(LIPS, (float(np.mean(rows)) if len(rows) else float("nan") for rows in (missed, teeth, np.concatenate(false)))))
+
+
+def _lips_and_terms(model, heads, spoken: list[tuple[np.ndarray, list[Phone]]]) -> tuple[dict[str, float], dict[str, float]]:
+    """lip_measures and correlations of what is heard of utterances."""
+    heard = [(phones, hear(model, heads, samples)[1]) for samples, phones in spoken]
+    truth = np.concatenate([frame_articulation(phones, feature_times(len(found))) for phones, found in heard])
+    terms = correlations(truth, np.concatenate([found for _, found in heard]))
+    return lip_measures([(phones, found[:, 0]) for phones, found in heard]), terms
 
 
 def _phones(model, heads, spoken: list[tuple[np.ndarray, list[Phone]]], condition: Condition) -> dict[str, float]:
@@ -116,10 +150,12 @@ def evaluate_encoder(folder: Path, corpus: Path, limit: int | None = None) -> di
     spoken = [(u.speech().samples, u.phones()) for u in held]
     voices = [u.speech().samples for u in others[:: -(-len(others) // BABBLE_VOICES)]]
     heard = {name: _phones(model, heads, spoken, change) for name, change in conditions(voices).items()}
-    articulation = {"English": _articulation(model, heads, spoken)}
-    for language in languages.LEFT_OUT:
-        sentences = [languages.utterance(language, number, 0) for number in range(limit or SENTENCES)]
-        articulation[f"{language} (never trained)"] = _articulation(model, heads, sentences)
+    lips, terms = {}, {}
+    lips["real English"], terms["real English"] = _lips_and_terms(model, heads, spoken)
+    for language in (other_languages.ENGLISH, *languages.LEFT_OUT):
+        name = f"{language} by espeak-ng" + ", never trained" * (language in languages.LEFT_OUT)
+        sentences = [other_languages.spoken(language, number) for number in range(limit or other_languages.UTTERANCES)]
+        lips[name], terms[name] = _lips_and_terms(model, heads, sentences)
     clean, babble = heard["clean"], heard["babble at 10 dB"]
     bars = [
         Bar("frames whose phone is right", clean["phones"], ">=", 0.66),
@@ -135,7 +171,8 @@ def evaluate_encoder(folder: Path, corpus: Path, limit: int | None = None) -> di
         "minutes": sum(len(samples) for samples, _ in spoken) / 16000 / 60,
         "trained_on_hours": config.get("rendered_hours"),
         "phones": heard,
-        "articulation": articulation,
+        "lips": lips,
+        "articulation": terms,
         "bars": [bar.entry() for bar in bars],
     }
 
@@ -149,6 +186,7 @@ def as_text(report: dict) -> str:
     return "\n\n".join((
         f"{report['model']}, {report['parameters'] / 1e6:.1f} M parameters. Labels are pocketsphinx's, themselves imperfect.",
         table(title.format(**report), ["", *columns], rows),
+        table("lips, in %", ["", *LIPS.values()], [[name, *(100 * v for v in row.values())] for name, row in report["lips"].items()]),
         table("articulation, r over 20 ms frames", ["", *(t.replace("_", " ") for t in ARTICULATIONS)], terms),
         bar_table("bars of the speech encoder", report["bars"]),
     ))  # fmt: skip
@@ -161,6 +199,7 @@ def card(report: dict, folder: Path) -> str:
         f"| {name} | " + " | ".join(f"{100 * value:.1f} %" for value in row.values()) + " |"
         for name, row in report["phones"].items()
     ]
+    lips = [f"| {name} | " + " | ".join(f"{100 * v:.1f} %" for v in row.values()) + " |" for name, row in report["lips"].items()]
     terms = [
         f"| {name} | " + " | ".join("–" if value != value else f"{value:.2f}" for value in row.values()) + " |"
         for name, row in report["articulation"].items()
@@ -175,6 +214,7 @@ def card(report: dict, folder: Path) -> str:
         further=_FURTHER.format(steps=config["further_steps"], hours=config["further_hours"]["languages"]) if config.get("further_steps") else "",
         held=report["held_out_speakers"], minutes=f"{report['minutes']:.0f}", rows="\n".join(rows),
         head=" | ".join(t.replace("_", " ") for t in ARTICULATIONS), rule=" --- |" * (len(ARTICULATIONS) + 1),
+        lips="\n".join(["| | " + " | ".join(LIPS.values()) + " |", "| --- " * (len(LIPS) + 1) + "|", *lips]),
         terms="\n".join(terms), bars=bars, suppression=_SUPPRESSION if config.get("suppress_noise") else "",
     )  # fmt: skip
 
@@ -224,7 +264,11 @@ _CARD = """# Talker's compact speech encoder
 
 Bars: {bars}.
 
-Correlation of the articulatory terms with those of the phones, over all frames; the left-out languages are sentences of espeak-ng:
+Closure of the lips as it is heard at the middle of a sound, in sentences of espeak-ng too, the same voices in every language:
+
+{lips}
+
+Correlation of the articulatory terms with those of the phones, over all frames:
 
 | | {head} |
 |{rule}

@@ -45,16 +45,20 @@ VOICE_STEPS = 600
 SYNTHETIC_UTTERANCES = 40
 """Training utterances of each synthetic voice that are rendered. At their share of the batches more are not heard."""
 
-SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.4, "unlabelled": 0.7}
+SHARES = {"real": 0.5, "synthetic": 0.25, "languages": 0.5, "unlabelled": 0.7}
 """Weights of the kinds of speech in a batch. Strangers are real, and real recordings with labels are few."""
 
 
-class EncoderObjective(nn.Module):
-    """Loss of one batch; `model` holds the encoder and the heads it is taught through, closure is frame_loss's."""
+LIPS = {"closure": 1.0, "teeth": 1.0}
+"""Weights of frame_loss that a recipe's loss_weights may name, as they are without it."""
 
-    def __init__(self, speakers: int, config: CompactSpeechConfig | None = None, closure: float = 1.0):
+
+class EncoderObjective(nn.Module):
+    """Loss of one batch; `model` holds the encoder and the heads it is taught through, weights are frame_loss's."""
+
+    def __init__(self, speakers: int, config: CompactSpeechConfig | None = None, **weights: float):
         super().__init__()
-        self.closure = closure
+        self.weights = weights
         config = config or CompactSpeechConfig(suppress_noise=True)
         self.model = nn.ModuleDict(
             {
@@ -65,7 +69,7 @@ class EncoderObjective(nn.Module):
         )
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch, self.closure)
+        return encoder_loss(self.model["encoder"], self.model["heads"], self.model["speakers"], batch, **self.weights)
 
 
 class VoiceObjective(EncoderObjective):
@@ -85,8 +89,8 @@ class FurtherObjective(EncoderObjective):
     """Loss of the frame path of an encoder that denoisers know: phones and articulation through the heads it was taught
     by, which stay as they are, and the mean squared distance of its features from what they were."""
 
-    def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float, closure: float = 1.0):
-        super().__init__(speakers, encoder.config, closure)
+    def __init__(self, encoder: CompactSpeechModel, heads: FrameHeads, speakers: int, hold: float, **weights: float):
+        super().__init__(speakers, encoder.config, **weights)
         self.model["encoder"].load_state_dict(encoder.state_dict())
         self.model["heads"].load_state_dict(heads.state_dict())
         self.model.requires_grad_(False)
@@ -98,7 +102,7 @@ class FurtherObjective(EncoderObjective):
         """The losses of a batch, "held" the distance."""
         self.before.eval()
         features = self.model["encoder"](batch["cepstra"]).last_hidden_state
-        losses = frame_loss(*self.model["heads"](features), batch, self.closure)
+        losses = frame_loss(*self.model["heads"](features), batch, **self.weights)
         inside = batch["inside"]
         held = (features - self.before(batch["cepstra"]).last_hidden_state)[inside].square().mean()
         return {**losses, "total": losses["total"] + self.hold * held, "held": held.detach()}
@@ -270,14 +274,14 @@ def train_encoder(
 def train_further(
     recipe: Recipe, corpus: Path, folder: Path, out: Path, start: Path, unlabelled: Path | None, cpu: bool = False
 ) -> dict:
-    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and "closure"; as train_encoder."""
+    """One round more of the encoder in `start`, with the recipe's loss weights "hold" and those of LIPS; as train_encoder."""
     batches, speakers, held = training_batches(recipe, corpus, folder)
     encoder, heads = load_encoder(start)
     if unlabelled is not None:
         pools, real = batches["train"].pools, real_recordings(corpus)
         batches["train"] = with_unlabelled(pools, encoder, heads, unlabelled, held, real)
     torch.manual_seed(recipe.seed)
-    weights = loss_weights(recipe.loss_weights, {"hold": 1.0, "closure": 1.0})
+    weights = loss_weights(recipe.loss_weights, {"hold": 1.0, **LIPS})
     objective = FurtherObjective(encoder, heads, len(speakers), **weights)
     trainer = FurtherTrainer(recipe, objective, batches, out, make_accelerator(recipe, cpu))
     trainer.before = load_config(start)
@@ -318,7 +322,7 @@ def _train_round(
     """One round, from random weights or from what the round in `start` learned."""
     torch.manual_seed(recipe.seed)
     accelerator = make_accelerator(recipe, cpu)
-    objective = EncoderObjective(len(speakers), **loss_weights(recipe.loss_weights, {"closure": 1.0}))
+    objective = EncoderObjective(len(speakers), **loss_weights(recipe.loss_weights, LIPS))
     if start is not None:
         _go_on_from(start, objective)
     EncoderTrainer(recipe, objective, batches, folder, accelerator).fit()

@@ -261,12 +261,13 @@ def probabilities(phone: np.ndarray) -> np.ndarray:
 
 
 def frame_loss(
-    phone_logits: Tensor, articulation_logits: Tensor, batch: dict[str, Tensor], closure: float = 1.0
+    phone_logits: Tensor, articulation_logits: Tensor, batch: dict[str, Tensor], closure: float = 1.0, teeth: float = 1.0
 ) -> dict[str, Tensor]:
     """Cross-entropy of phones + half that of the articulation's six terms; and the share of frames whose phone is right.
 
     phone_logits, articulation_logits : (B, F, 40) and (B, F, 6), as FrameHeads gives them
     closure : how much more the lip closure of closed lips weighs than that of open ones
+    teeth   : how much more the lip at the teeth weighs there, and with it that the lips are not closed, than elsewhere
     """
     known = batch["phone"].sum(-1) > 0.5
     truth = batch["phone"][known]
@@ -274,11 +275,12 @@ def frame_loss(
     weight[[PHONES.index(label) for label in "PBM"]] = CLOSURE_WEIGHT
     phone = functional.cross_entropy(phone_logits[known], truth, weight=weight, label_smoothing=0.05)
     inside = batch["inside"]
+    wanted, lips = batch["articulation"][inside], [ARTICULATIONS.index(name) for name in ("lip_closure", "lip_teeth")]
     positive = torch.ones(len(ARTICULATIONS), device=truth.device)
-    positive[ARTICULATIONS.index("lip_closure")] = closure
-    articulation = functional.binary_cross_entropy_with_logits(
-        articulation_logits[inside], batch["articulation"][inside], reduction="none", pos_weight=positive
-    ).sum(-1).mean()  # fmt: skip
+    positive[lips[0]] = closure
+    loss = functional.binary_cross_entropy_with_logits(articulation_logits[inside], wanted, reduction="none", pos_weight=positive)
+    loss[:, lips] = loss[:, lips] * (1 + (teeth - 1) * wanted[:, lips[1:]])
+    articulation = loss.sum(-1).mean()
     right = (phone_logits.argmax(-1) == batch["phone"].argmax(-1))[known].float().mean()
     return {
         "total": phone + 0.5 * articulation,
@@ -289,9 +291,9 @@ def frame_loss(
 
 
 def encoder_loss(
-    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor], closure: float = 1.0
+    model: CompactSpeechModel, heads: FrameHeads, speakers: SpeakerHead, batch: dict[str, Tensor], **weights: float
 ) -> dict[str, Tensor]:
-    """frame_loss + half the speakers' loss."""
-    losses = frame_loss(*heads(model(batch["cepstra"]).last_hidden_state), batch, closure)
+    """frame_loss, with its weights, + half the speakers' loss."""
+    losses = frame_loss(*heads(model(batch["cepstra"]).last_hidden_state), batch, **weights)
     speaker = speakers(model.voice(batch["mel"]), batch["speaker"])
     return {**losses, "total": losses["total"] + 0.5 * speaker, "speaker": speaker.detach()}

@@ -96,6 +96,61 @@ tangan kaki kepala topi sepatu hujan daun nyamuk syukur terima kasih""",
 μεγάλος μικρός καλός κακός νέος παλιός γρήγορα αργά ζεστό κρύο τρώω πίνω κοιμάμαι τρέχω πηδάω τραγουδώ χορεύω μιλάω
 ακούω βλέπω διαβάζω γράφω παίζω δουλεύω πρωί βράδυ νύχτα σήμερα αύριο χθες πάντα ποτέ ίσως πουλί άλογο αγελάδα
 στόμα χέρι πόδι κεφάλι καπέλο παπούτσι βροχή φύλλο θάλασσα ευχαριστώ ντομάτα""",
+        "cs": """dům pes kočka voda oheň země vítr nebe měsíc slunce hvězda matka otec bratr sestra přítel dítě muž žena město
+vesnice ulice dveře okno stůl židle postel kniha papír tužka škola učitel chléb mléko sýr vejce maso ryba jablko hruška
+víno káva cukr červený zelený modrý bílý černý žlutý velký malý dobrý špatný nový starý mladý rychlý pomalý horký
+studený jíst pít spát běžet skákat zpívat tančit mluvit poslouchat dívat číst psát hrát pracovat ráno večer noc dnes
+zítra včera vždy nikdy možná pták kůň kráva ovce ústa ruka noha hlava klobouk bota déšť list sníh hora řeka děkuji
+prosím pět pěkný spěchat objem oběd pšenice hřbet břeh břicho příběh přijít zub dub sbírka odpověď promiňte schůze
+vstávat svatba hudba služba chyba mzda""",
+        "uk": """дім собака кішка вода вогонь земля вітер небо місяць сонце зірка мати батько брат сестра друг дитина чоловік
+жінка місто село вулиця двері вікно стіл стілець ліжко книга папір олівець школа вчитель хліб молоко сир яйце м'ясо
+риба яблуко груша вино кава цукор червоний зелений синій білий чорний жовтий великий малий добрий поганий новий старий
+молодий швидкий повільний гарячий холодний їсти пити спати бігти стрибати співати танцювати говорити слухати дивитися
+читати писати грати працювати ранок вечір ніч сьогодні завтра вчора завжди ніколи можливо птах кінь корова вівця рот
+рука нога голова капелюх черевик дощ листок сніг гора річка дякую будь п'ять п'ю б'ємо об'єкт сім'я ім'я пшениця бджола
+збирати здібний просьба свадьба боротьба пробачте сподіватися""",
+        "hr": """kuća pas mačka voda vatra zemlja vjetar nebo mjesec sunce zvijezda majka otac brat sestra prijatelj dijete
+čovjek žena grad selo ulica vrata prozor stol stolica krevet knjiga papir olovka škola učitelj kruh mlijeko sir jaje
+meso riba jabuka kruška vino kava šećer crven zelen plav bijel crn žut velik malen dobar loš nov star mlad brz spor
+vruć hladan jesti piti spavati trčati skakati pjevati plesati govoriti slušati gledati čitati pisati igrati raditi
+jutro večer noć danas sutra jučer uvijek nikad možda ptica konj krava ovca usta ruka noga glava šešir cipela kiša list
+snijeg planina rijeka hvala molim pjesma pjena objasniti obitelj bjelina mjera mjesto džep žbuka izbor svadba pšenica
+spavaća vrabac obrva tamburica""",
+        "bg": """къща куче котка вода огън земя вятър небе луна слънце звезда майка баща брат сестра приятел дете мъж жена град
+село улица врата прозорец маса стол легло книга хартия молив училище учител хляб мляко сирене яйце месо риба ябълка
+круша вино кафе захар червен зелен син бял черен жълт голям малък добър лош нов стар млад бърз бавен горещ студен ям
+пия спя бягам скачам пея танцувам говоря слушам гледам чета пиша играя работя сутрин вечер нощ днес утре вчера винаги
+никога може птица кон крава овца уста ръка крак глава шапка обувка дъжд лист сняг планина река благодаря моля
+пшеница бюро пюре обяд сбирка сватба борба просба изба дъб зъб лъв общество въпрос отговор любопитен обувки
+пръст съпруг бъбрек""",
+        "ro": """casă câine pisică apă foc pământ vânt cer lună soare stea mamă tată frate soră prieten copil bărbat femeie
+oraș sat stradă ușă fereastră masă scaun pat carte hârtie creion școală profesor pâine lapte brânză ou carne pește măr
+pară vin cafea zahăr roșu verde albastru alb negru galben mare mic bun rău nou vechi tânăr repede încet cald rece mânca
+bea dormi alerga sări cânta dansa vorbi asculta privi citi scrie juca lucra dimineață seară noapte astăzi mâine ieri
+mereu niciodată poate pasăre cal vacă oaie gură mână picior cap pălărie pantof ploaie frunză zăpadă munte râu mulțumesc
+piatră piept pământesc obiect biet bine umbră zâmbet îmbrăcat împreună slab alb corb pom lup domn somn timp câmp
+albină porumb primăvară""",
+        "hu": """ház kutya macska víz tűz föld szél ég hold nap csillag anya apa testvér nővér barát gyerek férfi nő város
+falu utca ajtó ablak asztal szék ágy könyv papír ceruza iskola tanár kenyér tej sajt tojás hús hal alma körte bor kávé
+cukor piros zöld kék fehér fekete sárga nagy kicsi jó rossz új régi fiatal gyors lassú forró hideg enni inni aludni
+futni ugrani énekelni táncolni beszélni hallgatni nézni olvasni írni játszani dolgozni reggel este éjszaka ma holnap
+tegnap mindig soha talán madár ló tehén juh száj kéz láb fej kalap cipő eső levél hó hegy folyó köszönöm szépen
+méhecske bimbó pipacs gomb domb lomb lepke zab doboz üveg bőr püspök öböl gömb többször szombat lámpa templom ember
+pénz bíbor gyümölcs""",
+        "nl": """huis hond kat water vuur aarde wind hemel maan zon ster moeder vader broer zus vriend kind man vrouw stad dorp
+straat deur raam tafel stoel bed boek papier potlood school leraar brood melk kaas ei vlees vis appel peer wijn koffie
+suiker rood groen blauw wit zwart geel groot klein goed slecht nieuw oud jong snel langzaam heet koud eten drinken slapen
+rennen springen zingen dansen spreken luisteren kijken lezen schrijven spelen werken morgen avond nacht vandaag gisteren
+altijd nooit misschien vogel paard koe schaap mond hand voet hoofd hoed schoen regen blad sneeuw berg rivier bedankt
+alsjeblieft bloem boom lepel mes vork bril breken blijven praten plaats schip kamp lamp lamb herfst opbouwen uitbreiden
+probleem nummer bus puur duur muur beurt deugd gezellig""",
+        "sv": """hus hund katt vatten eld jord vind himmel måne sol stjärna mor far bror syster vän barn man kvinna stad by gata
+dörr fönster bord stol säng bok papper penna skola lärare bröd mjölk ost ägg kött fisk äpple päron vin kaffe socker röd
+grön blå vit svart gul stor liten god dålig ny gammal ung snabb långsam het kall äta dricka sova springa hoppa sjunga
+dansa tala lyssna titta läsa skriva spela arbeta morgon kväll natt idag igår alltid aldrig kanske fågel häst ko får mun
+hand fot huvud hatt sko regn löv snö berg flod tack snälla björk björn pjäs spjut blomma blad brev bro plats pris
+sommar kamp lampa jobb klubb ömsom hjälp sköld sju tjugo kyrka""",
         "it": """casa cane gatto acqua fuoco terra vento cielo luna sole stella madre padre fratello sorella amico
 bambino uomo donna città paese strada porta finestra tavolo sedia letto libro carta matita scuola maestro pane latte
 formaggio uovo carne pesce mela arancia uva vino caffè zucchero rosso verde blu bianco nero giallo grande piccolo

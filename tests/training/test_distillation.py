@@ -1,12 +1,14 @@
 """Progressive distillation: the target of eq. 9 against two explicit DDIM steps of the teacher."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 
 from render.rig import default_rig
+from talker.checkpoints import load_config
 from talker.errors import TalkerError
 from talker.models.diffposetalk import DiffPoseTalk, DiffPoseTalkConfig
 from talker.models.diffusiontalker import DiffusionTalker, DiffusionTalkerConfig
@@ -18,7 +20,7 @@ from talker.schedules import cosine_schedule
 from talker.style import StyleConfig, StyleEncoder
 from training.dataset import Batch, FeatureCache
 from training.diffposetalk import DiffPoseTalkObjective
-from training.distillation import DistillationObjective, distillation_target, make_student, recipe_for
+from training.distillation import DistillationObjective, distillation_target, go_on, make_student, recipe_for, started
 from training.geometry import RigGeometry
 from training.losses import DiffusionObjective
 from training.recipe import Recipe, load_recipe
@@ -227,6 +229,34 @@ def test_distillation_brings_the_student_to_its_teachers_two_steps(tmp_path):
     assert all(torch.equal(tensor, frozen[name]) for name, tensor in teacher.state_dict().items())
     student = DiffusionTalker.from_pretrained(tmp_path / "student" / "checkpoint")
     assert student.schedule.steps == 16 and student.config.sampler == "ddim"
+
+
+def test_a_student_goes_on_when_what_it_hears_has_changed(tmp_path):
+    """Its speech features drifted, so its lips are off; 60 steps beside its teacher bring them back."""
+    write_toy_caches(tmp_path)
+    caches = {split: FeatureCache.load(tmp_path / f"{split}.safetensors") for split in ("train", "validation")}
+    recipe = Recipe(
+        name="toy", hidden_dim=32, steps=60, batch_size=16, crop_frames=(30, 40), learning_rate=2e-3, lip_noise=0.4,
+        clip_norm=1.0, validate_every=30, validation_batches=4, save_every=1000,
+    )  # fmt: skip
+    accelerator = make_accelerator(recipe, cpu=True)
+    teacher = build_model(recipe, caches["train"])
+
+    def student(teacher, folder):
+        objective = DistillationObjective(DiffusionObjective(make_student(teacher, 16, **recipe.start_noise())), teacher)
+        return Trainer(recipe, objective, caches, folder, accelerator, False).fit()
+
+    student(teacher, tmp_path / "student")
+    start = tmp_path / "student" / "checkpoint"
+    for cache in caches.values():
+        cache.frames += 0.3
+    go_on(recipe, accelerator, caches, teacher, start, tmp_path / "further")
+    first, *_, last = [line["validation"] for line in map(json.loads, (tmp_path / "further" / "log.jsonl").open()) if "validation" in line]
+    further = load_config(tmp_path / "further" / "checkpoint")
+    assert last["lip"] < first["lip"]
+    assert (further["trained_steps"], further["further_steps"], further["lip_noise"]) == (60, 60, 0.4)
+    with pytest.raises(TalkerError, match="was not distilled from this teacher"):
+        started(start, build_model(recipe.replace(schedule="cosine"), caches["train"]))
 
 
 @pytest.mark.parametrize("model", ["diffposetalk", "3diface"])

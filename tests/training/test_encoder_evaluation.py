@@ -6,7 +6,7 @@ import torch
 
 from talker.encoders import CompactSpeechConfig, CompactSpeechModel
 from training import encoder_evaluation as evaluation
-from training.alignment import PHONES
+from training.alignment import PHONES, Phone
 from training.speech_encoder import FrameHeads
 
 
@@ -31,6 +31,19 @@ def test_correlations_are_of_each_term_on_its_own(rng):
     heard[:, 2] = 0.5
     found = list(evaluation.correlations(truth, heard).values())
     assert found[0] == pytest.approx(1) and found[1] == pytest.approx(-1) and np.isnan(found[2])
+
+
+def test_lip_measures_of_a_hand_worked_case():
+    """Half a second each of P, AA, F, SIL and bʲ, heard every 20 ms from 17.5 ms on."""
+    phones = [Phone(label, k / 2, (k + 1) / 2) for k, label in enumerate(["P", "AA", "F", "SIL", "bʲ"])]
+    closed = np.zeros(125)
+    closed[:25] = 0.9  # P is heard
+    closed[25:27] = 0.9  # and 40 ms too long, which is no mistake yet
+    closed[40:45] = 0.9  # five of AA's and F's 48 frames further away are heard closed,
+    closed[62] = closed[63] = 0.9  # and two of F, its middle among them
+    found = evaluation.lip_measures([(phones, closed)])
+    assert found["closures_missed"] == 1 / 2 and found["teeth_closed"] == 1
+    assert found["false_closures"] == pytest.approx(7 / 48)
 
 
 def test_every_condition_keeps_length_and_is_drawn_from_its_generator(rng):
@@ -59,6 +72,7 @@ def test_report_and_card_say_the_same(tmp_path):
     report = {
         "model": "speech-encoder", "parameters": 2_500_000, "held_out_speakers": 25, "minutes": 5.8,
         "phones": {"clean": row}, "articulation": {"English": terms},
+        "lips": {"English": {"closures_missed": 0.2, "teeth_closed": 0.1, "false_closures": 0.015}},
         "bars": [evaluation.Bar("bilabial recall", 0.612, ">=", 0.65).entry()],
     }  # fmt: skip
     (tmp_path / "config.json").write_text(
@@ -71,3 +85,4 @@ def test_report_and_card_say_the_same(tmp_path):
     card = (tmp_path / "MODEL_CARD.md").read_text()
     assert "| clean | 70.1 % | 65.0 % | 61.2 % | 70.0 % |" in card and ">= 65 %: 61.2 %" in card
     assert "5.9 h of recordings" in card and "285 speakers" in card and "| English | 0.50 | – |" in card
+    assert "| English | 20.0 % | 10.0 % | 1.5 % |" in card
