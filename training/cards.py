@@ -7,6 +7,7 @@ from pathlib import Path
 
 from talker.atomic import whole_file
 from talker.checkpoints import load_checkpoint
+from talker.errors import TalkerError
 from training import style_evaluation
 from training.bars import Bar, number
 from training.features import speech_of
@@ -58,6 +59,63 @@ def _strangers(report: dict) -> str:
         about=_words(list(barred.values())), missed="; it misses: " + "; ".join(missed) if missed else "",
         diversity=_DIVERSITY.format(**own["diversity"]) if "diversity" in own else "",
     )  # fmt: skip
+
+
+def results(reports: Sequence[dict]) -> str:
+    """The README's table of results: a column for each model that was measured on everything, and the naive rival's."""
+    own = [one for one in reports if "real_speech" in one]
+    clean, noise = ([one["real_speech"][kind] for one in own] for kind in ("clean", "noise"))
+    rival = clean[0]["loudness"]
+
+    def row(words: str, cells: Sequence[str], last: str = "") -> str:
+        return f"| {words} | " + " | ".join([*cells, last]) + " |"
+
+    def of(key: str, form: str, columns: list[dict], last: bool = True) -> tuple[list[str], str]:
+        return [form.format(column["model"][key]) for column in columns], form.format(rival[key]) if last else ""
+
+    def two(first: str, second: str) -> str:
+        return f"{first}; {second}"
+
+    def teachers(one: dict) -> str:
+        lbe = f"{one['held_out_utterances']['LBE']:.3f}"
+        return two(lbe, f"{one['beside_teacher']['bars'][0]['value']:.2f} ×") if "beside_teacher" in one else lbe
+
+    def found(one: dict) -> str:
+        if "identity_matching" not in one:
+            return ""
+        return two(*(f"{100 * part['f1']:.1f} %" for part in (one["identity_matching"], one["identity_matching"]["noise"])))
+
+    closed = of("closed_over_open", "{:.2f}", clean)
+    library = next((one["identity_matching"]["library"] for one in own if "identity_matching" in one), 0)
+    heading = f"{own[0]['real_speech']['utterances']} unseen real speakers, {steps_of(own[0])} steps"
+    return "\n".join([
+        row(heading, [_KINDS[one["kind"]]["title"] for one in own], "a jaw driven by loudness"),
+        "| --- " * (len(own) + 2) + "|",
+        row("lips at P, B, M against open vowels; in white noise at 15 dB",
+            map(two, closed[0], of("closed_over_open", "{:.2f}", noise)[0]), closed[1]),
+        row("lips in silence against open vowels", *of("silence_over_open", "{:.3f}", clean)),
+        row("rounding of the lips at UW, OW, W against IY, EH, S", *of("rounding", "{:.1f} ×", clean)),
+        row("lag of the lips behind the phones, frames", *of("lag_frames", "{:.2f}", clean)),
+        row("jitter of the lips against the corpus's own",
+            [f"{column['model']['jitter'] / column['corpus']['jitter']:.2f} ×" for column in clean],
+            f"{rival['jitter'] / clean[0]['corpus']['jitter']:.2f} ×"),
+        row("difference between takes, upper face against lips", [f"{one['real_speech']['diversity']['ratio']:.1f} ×" for one in own]),
+        row("lip error (LBE) of the student on known speakers; over its teacher's", map(teachers, own)),
+        row("what decides the lips of known speakers", ["identity" if "identity_matching" in one else "style, none given" for one in own]),
+        row(f"identity found by voice among {library} (F1), clean; in white noise at 15 dB", map(found, own)),
+    ])  # fmt: skip
+
+
+def with_results(text: str, reports: Sequence[dict]) -> str:
+    """A README's text with the table of results in the place of the one that it has. TalkerError where it has none."""
+    table = results(reports)
+    first = table.splitlines()[0].split("|")[2:]
+    lines = text.splitlines()
+    start = next((k for k, line in enumerate(lines) if line.split("|")[2:] == first), None)
+    if start is None:
+        raise TalkerError("The file has no table of results with a column for each of these models; put its heading there.")
+    end = next((k for k in range(start, len(lines)) if not lines[k]), len(lines))
+    return "\n".join([*lines[:start], table, *lines[end:]]) + "\n"
 
 
 def steps_of(report: dict) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from training.bars import Bar, bar_table, table
 from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.comparison import compare
 from training.encoder_data import is_real
+from training.reproduce.runs import side_by_side
 
 NOTE = "synthetic corpus: motion made by an articulation model from real and synthetic speech"
 
@@ -46,8 +48,12 @@ measured on errors alone."""
 AS_GOOD = 1.1
 """A student's lip error over its teacher's, at most."""
 
-GROUPS = ("real", "languages", "errors", "identities", "styles")
-"""What can be measured, in the order of the report."""
+GROUPS = ("real", "languages", "errors", "styles", "identities")
+"""What can be measured."""
+
+STYLES_MORE = 3
+"""So many times as many utterances for styles as for errors: what a style is worth for the upper face is less than what
+chance does to it in a few dozen."""
 
 
 def errors(talker: Talker, utterances: Iterable[Utterance], takes: int = 4, seed: int = 0) -> dict:
@@ -145,14 +151,14 @@ def evaluate(
 
     sampling, steps : for comparisons, see walking
     takes           : per utterance
-    most_known      : held-out utterances of known speakers, evenly spread; voices are matched of all of them
+    most_known      : held-out utterances of known speakers, evenly spread, STYLES_MORE times as many for styles; voices are
+                      matched of all of them
     """
     talker = walking(model, sampling, steps)
     strangers = [u for u in read_corpus(corpus, ("heldout_speaker",)) if u.text_grid][:limit]
     known = read_corpus(corpus, ("heldout_utterance",))[:limit]
     if not strangers and not known:
         raise TalkerError(f"{corpus} has no held-out speech; make it with `python -m training corpus`.")
-    chosen = known[:: -(-len(known) // most_known)] if most_known else known
     config = talker.denoiser.config
     report: dict = {
         "model": talker.name, "kind": config.model_type, "steps": talker.max_steps,
@@ -164,23 +170,40 @@ def evaluate(
         open_metres = own["clean"]["model"]["open_millimetres"] / 1000
         report["odd_sounds"] = odd_sounds.odd_sounds(talker, default_rig(), open_metres)
     if only in (None, "languages"):
-        real = report.get("real_speech", {}).get("clean")
-        report["other_languages"] = other_languages.other_languages(
-            talker, default_rig(), real, min(limit or other_languages.UTTERANCES, other_languages.UTTERANCES)
-        )
+        sentences = min(limit or other_languages.UTTERANCES, other_languages.UTTERANCES)
+        report["other_languages"] = other_languages.other_languages(talker, default_rig(), sentences)
     if known and only in (None, "errors"):
-        report["held_out_utterances"] = errors(talker, tqdm(chosen, "held-out utterances"), takes)
+        chosen = tqdm(_at_most(known, most_known), "held-out utterances")
+        report["held_out_utterances"] = errors(talker, chosen, takes)
     if known and only in (None, "identities") and talker.denoiser.library is not None:
         report["identity_matching"] = identities_clean_and_noisy(talker, known)
     if known and only in (None, "styles") and "style" in talker.denoiser.guidances:
-        report["styles"] = style_evaluation.styles(talker, corpus, tqdm(chosen, "styles"), default_rig(), takes)
+        chosen = tqdm(_at_most(known, most_known and STYLES_MORE * most_known), "styles")
+        report["styles"] = style_evaluation.styles(talker, corpus, chosen, default_rig(), takes)
+    return beside_real_english(report)
+
+
+def _at_most(utterances: list[Utterance], count: int | None) -> list[Utterance]:
+    """At most `count` of the utterances, evenly spread."""
+    return utterances[:: -(-len(utterances) // count)] if count else utterances
+
+
+def beside_real_english(report: dict) -> dict:
+    """The report, in which other languages, if they were measured, have bars against real English, too, if that was."""
+    if "other_languages" in report:
+        columns = report["other_languages"]["languages"]
+        found = other_languages.bars(columns, report.get("real_speech", {}).get("clean"))
+        report["other_languages"]["bars"] = [bar.entry() for bar in found]
     return report
 
 
 def measured(folder: Path, corpus: Path, keep: Path | None = None, **options) -> dict:
-    """evaluate of a checkpoint's folder, which with `keep`, a folder, is done once for the same weights, speech and options."""
+    """evaluate of a checkpoint's folder, or evaluate_encoder of a speech encoder's, which with `keep`, a folder, is done
+    once for the same weights, speech and options."""
+    encoder = encoder_evaluation.is_encoder(folder)
+    measure = encoder_evaluation.evaluate_encoder if encoder else evaluate
     if keep is None:
-        return evaluate(str(folder), corpus, **options)
+        return measure(str(folder), corpus, **options)
     digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=8)
     config = load_config(folder)
     encoders = [CHECKPOINTS / config[name] for name in ("encoder", "style_encoder") if config.get(name)]
@@ -189,10 +212,36 @@ def measured(folder: Path, corpus: Path, keep: Path | None = None, **options) ->
         digest.update(path.read_bytes() if path.exists() else b"")
     kept = keep / f"{folder.name}-{digest.hexdigest()}.json"
     if not kept.exists():
-        report = evaluate(str(folder), corpus, **options)
+        report = measure(str(folder), corpus, **options)
         with whole_file(kept) as temporary:
             temporary.write_text(json.dumps(report) + "\n")  # NaN as Python reads it again
     return json.loads(kept.read_text())
+
+
+def all_measured(folders: Sequence[Path], args: argparse.Namespace, sampling: dict) -> list[dict]:
+    """The reports of checkpoints in the order of their folders, by the command's arguments, args.jobs processes side by
+    side, each with a group of measures of a model."""
+    names = [folder.name for folder in folders]
+    tasks = []
+    for folder in folders:
+        if encoder_evaluation.is_encoder(folder):
+            tasks.append((folder, {"limit": args.limit}))
+            continue
+        taught = folder.name.endswith(TEACHER) and folder.name.removesuffix(TEACHER) in names
+        options = {"limit": args.limit, "sampling": sampling, "takes": args.takes, "steps": args.steps, "most_known": args.known}
+        own = args.only or ("errors" if taught else None)
+        tasks += [(folder, {**options, "only": group}) for group in ([own] if own else GROUPS)]
+    # The same group of all models before the next one: the long ones do not come last.
+    tasks.sort(key=lambda task: GROUPS.index(task[1].get("only", GROUPS[-1])))
+    found = side_by_side(partial(_measured_by, args.corpus, args.keep), tasks, args.jobs, "measure")
+    reports: dict[Path, dict] = {folder: {} for folder in folders}
+    for (folder, _), part in zip(tasks, found, strict=True):
+        reports[folder] |= part
+    return [beside_real_english(report) for report in reports.values()]
+
+
+def _measured_by(corpus: Path, keep: Path | None, folder: Path, options: dict) -> dict:
+    return measured(folder, corpus, keep, **options)
 
 
 def set_against(report: dict, others: Iterable[dict]) -> None:
@@ -271,7 +320,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, default=Path("data/corpus"), help="made by `corpus` (data/corpus)")
     parser.add_argument("--only", choices=GROUPS, help="one group of measures (docs/evaluation.md)")
     parser.add_argument("--limit", type=int, help="so many utterances of each kind only, for a trial")
-    parser.add_argument("--known", type=int, metavar="N", help="at most so many held-out utterances of known speakers, evenly spread (all)")
+    parser.add_argument("--known", type=int, metavar="N", help="errors on at most so many held-out utterances of known speakers, evenly "
+                        f"spread, and styles on {STYLES_MORE} times as many (all)")  # fmt: skip
     parser.add_argument("--takes", type=int, default=4, help=f"per utterance, 1 to {MAX_TAKES} (4)")
     parser.add_argument(
         "--steps", type=int,
@@ -279,9 +329,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--sampler", choices=sorted(SAMPLERS), help="instead of the model's own")
     parser.add_argument("--lip-noise", type=float, help="scale of the lips' start noise, instead of the model's own")
+    parser.add_argument("--jobs", type=int, default=1, help="groups of measures side by side, one process and one thread each (%(default)s)")
     parser.add_argument("--out", type=Path, help="also write everything as JSON here")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep each model's measures here, and do not measure again what is there")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep measures here, and do not take again what is there")
     parser.add_argument("--card", action="store_true", help="also write each checkpoint's MODEL_CARD.md, in which the models are compared")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="also put the table of results into this file, in the place of the one it has")
     parser.add_argument(
         "--videos", type=Path, metavar="DIR",
         help=f"instead of measuring, write {VIDEOS} videos of unseen speakers and sheets of close-ups into DIR/MODEL",
@@ -298,30 +350,28 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.card and (args.only or args.limit):
         raise TalkerError("A model card holds all measures on all held-out speech; leave --only and --limit out.")
-    reports, folders, names = [], [], [checkpoint_folder(model).name for model in args.models]
-    for model in args.models:
-        folder = checkpoint_folder(model)
-        if encoder_evaluation.is_encoder(folder):
-            reports.append(encoder_evaluation.evaluate_encoder(folder, args.corpus, args.limit))
-            print(encoder_evaluation.as_text(reports[-1]), end="\n\n", flush=True)
-            if args.card:
-                encoder_evaluation.write_card(reports[-1], folder)
-            continue
-        taught = folder.name.endswith(TEACHER) and folder.name.removesuffix(TEACHER) in names
-        reports.append(measured(
-            folder, args.corpus, args.keep, limit=args.limit, only=args.only or ("errors" if taught else None),
-            sampling=sampling, takes=args.takes, steps=args.steps, most_known=args.known,
-        ))  # fmt: skip
-        set_against(reports[-1], [report for report, _ in folders])
-        folders.append((reports[-1], folder))
-        print(as_text(reports[-1]), end="\n\n", flush=True)
-    for report, _ in folders:
-        set_beside_teacher(report, [one for one, _ in folders])
+    folders = [checkpoint_folder(model) for model in args.models]
+    reports = all_measured(folders, args, sampling)
+    encoders = [encoder_evaluation.is_encoder(folder) for folder in folders]
+    models = [report for report, encoder in zip(reports, encoders) if not encoder]
+    for report, encoder in zip(reports, encoders):
+        if not encoder:
+            set_against(report, models)
+        print(encoder_evaluation.as_text(report) if encoder else as_text(report), end="\n\n", flush=True)
+    for report in models:
+        set_beside_teacher(report, models)
         if "beside_teacher" in report:
             found = report["beside_teacher"]
             print(bar_table(f"bars of {report['model']} beside {found['model']}", found["bars"]), end="\n\n", flush=True)
     if args.out:
         with whole_file(args.out) as temporary:
             temporary.write_text(json.dumps(_finite(reports), indent=2, allow_nan=False) + "\n")
-    for report, folder in folders if args.card else ():
-        cards.write_card(report, folder, args.corpus, [one for one, _ in folders])
+    for report, folder, encoder in zip(reports, folders, encoders) if args.card else ():
+        if encoder:
+            encoder_evaluation.write_card(report, folder)
+        else:
+            cards.write_card(report, folder, args.corpus, models)
+    if args.readme:
+        text = cards.with_results(args.readme.read_text(encoding="utf-8"), models)
+        with whole_file(args.readme) as temporary:
+            temporary.write_text(text, encoding="utf-8")

@@ -72,12 +72,8 @@ def spoken(language: str, number: int) -> tuple[np.ndarray, list[Phone]]:
     return say(sentence(language, random), language, *voice(number))
 
 
-def other_languages(
-    talker: Talker, rig: Rig, real_english: dict | None = None, count: int = UTTERANCES, seed: int = 0
-) -> dict:
-    """Measures of English and of every language left out of training, with their bars.
-
-    real_english : columns "model" and CORPUS of training.real_speech.measure on real English, if it was measured
+def other_languages(talker: Talker, rig: Rig, count: int = UTTERANCES, seed: int = 0) -> dict:
+    """Measures of English and of every language left out of training, whose bars are those of `bars`.
 
     CORPUS of a language is the articulation model that training learns from, moved by the engine's own phones.
     """
@@ -97,13 +93,12 @@ def other_languages(
             for column, motion in motions.items():
                 heard[column].append(Spoken(labels, [motion]))
         report[language] = {column: measure(rows, rig) for column, rows in heard.items()}
-    found = bars(report, real_english)
-    return {"sentences": count, "languages": report, "bars": [bar.entry() for bar in found]}
+    return {"sentences": count, "languages": report}
 
 
-def bars(languages: dict, real_english: dict | None) -> list[Bar]:
-    """Closure and rounding of LEFT_OUT beside espeak-ng's English and, if it was measured, real English: at most a
-    third worse. How far lips round in u and spread in i differs between languages, by half in the articulation that
+def bars(languages: dict, real_english: dict | None = None) -> list[Bar]:
+    """Closure and rounding of LEFT_OUT beside espeak-ng's English and, if it was measured (columns "model" and CORPUS of
+    training.real_speech.measure), real English: at most a third worse. How far lips round in u and spread in i differs between languages, by half in the articulation that
     all learned from, so rounding is counted in shares of that."""
 
     def rounding(columns: dict) -> float:

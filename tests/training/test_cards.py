@@ -6,10 +6,11 @@ import shutil
 import pytest
 
 from talker.checkpoints import load_config
+from talker.errors import TalkerError
 from talker.pipeline import CHECKPOINTS
 from training.__main__ import main
 from training.bars import Bar
-from training.cards import card, write_card
+from training.cards import card, results, with_results, write_card
 
 
 def measures(closed):
@@ -111,6 +112,24 @@ def test_cards_of_student_and_teacher_name_each_other(corpus, tmp_path, name):
     assert "sampled in 32 of 500 steps by ddim." in texts[f"{name}-teacher"] and "sampled in 8 steps by ddim." in texts[name]
     assert f"| {name}-teacher | 32 of 500 | ddim | 0.1000 |" in texts[name]
     assert all(text.splitlines()[2].count("{") == 0 for text in texts.values())
+
+
+def test_the_readme_has_the_results_that_ship():
+    reports = json.loads((CHECKPOINTS / "evaluation.json").read_text(encoding="utf-8"))
+    readme = (CHECKPOINTS.parent / "README.md").read_text(encoding="utf-8")
+    assert results([one for one in reports if "kind" in one]) in readme
+
+
+def test_results_take_the_place_of_those_that_a_readme_has():
+    ours, teacher = report("diffusiontalker", 0.09) | {"kind": "diffusiontalker"}, {"model": "diffusiontalker-teacher"}
+    table = results([ours, teacher])
+    assert "| 25 unseen real speakers, 8 steps | DiffusionTalker | a jaw driven by loudness |" in table
+    assert "| lips at P, B, M against open vowels; in white noise at 15 dB | 0.15; 0.15 | 0.70 |" in table
+    assert "| identity found by voice among 285 (F1), clean; in white noise at 15 dB | 99.0 %; 94.0 % |  |" in table
+    old = "# Toy\n\n| 3 speakers | DiffusionTalker | a jaw driven by loudness |\n| --- |\n| lips | 9 |\n\nMore.\n"
+    assert with_results(old, [ours]) == f"# Toy\n\n{table}\n\nMore.\n"
+    with pytest.raises(TalkerError, match="no table of results"):
+        with_results("# Toy\n", [ours])
 
 
 def test_a_card_needs_all_measures(corpus, capsys):

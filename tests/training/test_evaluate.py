@@ -15,7 +15,7 @@ from talker.schedules import cosine_schedule
 from training import evaluate as evaluation
 from training.__main__ import main
 from training.beat import CORPUS_FILE, read_corpus, write_motion, write_wav
-from training.evaluate import _finite, errors, set_against, set_beside_teacher, walking
+from training.evaluate import _finite, beside_real_english, errors, set_against, set_beside_teacher, walking
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,16 @@ def test_another_model_is_held_against_diffusiontalker():
     assert "against" not in reference
 
 
+def test_other_languages_stand_beside_real_english_where_it_was_measured():
+    columns = {"model": {"closed_over_open": 0.1, "rounding": 6.0}, "corpus": {"closed_over_open": 0.01, "rounding": 12.0}}
+    report = {"other_languages": {"languages": dict.fromkeys(("en-us", "it", "pl"), columns)}}
+    assert len(beside_real_english(report)["other_languages"]["bars"]) == 4
+    report["real_speech"] = {"clean": {**columns, "model": {"closed_over_open": 0.05, "rounding": 6.0}}}
+    bars = {bar["measure"]: bar for bar in beside_real_english(report)["other_languages"]["bars"]}
+    assert len(bars) == 8 and bars["pl / real English: aperture at p b m"]["value"] == pytest.approx(2)
+    assert "other_languages" not in beside_real_english({})
+
+
 def test_nan_becomes_null_in_json():
     assert _finite({"a": [float("nan"), 1.5], "b": "x"}) == {"a": [None, 1.5], "b": "x"}
 
@@ -157,11 +167,11 @@ def test_all_reports_and_cards_are_written_after_the_last_model(tmp_path, monkey
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text('{"model_type": "diffusiontalker"}')
     errors = {"toy": 0.12, "toy-teacher": 0.1}
-    carded = []
+    asked, carded = [], []
 
     def evaluate(model, corpus, only, **options):
-        assert only == ("errors" if model.endswith("-teacher") else None)  # a teacher beside its student takes too long
         name = model.rsplit("/", 1)[-1]
+        asked.append((name, only))
         walk = {"steps": 8, "steps_walked": 8, "sampler": "ddim"}
         return {"model": name, "kind": "toy", **walk, "data": "toy", "held_out_utterances": {"LBE": errors[name]}}
 
@@ -173,6 +183,8 @@ def test_all_reports_and_cards_are_written_after_the_last_model(tmp_path, monkey
     monkeypatch.setattr(evaluation.cards, "write_card", write_card)
     folders = [str(tmp_path / name) for name in errors]
     assert main(["evaluate", *folders, "--card", "--out", str(tmp_path / "all.json")]) == 0
+    groups = [(name, only) for only in evaluation.GROUPS for name in errors]  # a teacher beside its student takes too long
+    assert asked == [(name, only) for name, only in groups if name == "toy" or only == "errors"]
     assert carded == [("toy", True, 2), ("toy-teacher", False, 2)]
     assert json.loads((tmp_path / "all.json").read_text())[0]["beside_teacher"]["bars"][0]["value"] == pytest.approx(1.2)
     printed = capsys.readouterr().out
