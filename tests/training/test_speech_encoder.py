@@ -16,6 +16,7 @@ from training import encoder_data, encoder_training
 from training.alignment import PHONES, Phone
 from training.beat import phone_tiers, write_text_grid, write_wav
 from training.encoder_training import EncoderObjective, EncoderTrainer, load_encoder
+from training.ipa import ARTICULATIONS
 from training.recipe import Recipe
 from training.speech_encoder import (
     UNKNOWN,
@@ -25,6 +26,7 @@ from training.speech_encoder import (
     SpeakerHead,
     feature_times,
     frame_labels,
+    frame_loss,
     probabilities,
     render_example,
 )
@@ -120,6 +122,21 @@ def test_the_margin_softmax_of_a_hand_worked_case():
         head.speaker.copy_(torch.eye(2))
     loss = head(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))  # cosines 0.6 and 0.8
     assert float(loss.detach()) == pytest.approx(np.log(1 + np.exp(8.0 - 5.0)), abs=1e-5)
+
+
+def test_closed_lips_and_the_lip_at_the_teeth_weigh_more_where_they_are():
+    """Two frames, P and F, of which nothing is heard: every term is a half, and costs ln 2."""
+    truth = torch.zeros(1, 2, len(ARTICULATIONS))
+    truth[0, 0, ARTICULATIONS.index("lip_closure")] = truth[0, 1, ARTICULATIONS.index("lip_teeth")] = 1
+    batch = {"phone": torch.eye(len(PHONES))[None, :2], "articulation": truth, "inside": torch.ones(1, 2, dtype=torch.bool)}
+
+    def terms(**weights):
+        logits = torch.zeros(1, 2, len(PHONES)), torch.zeros(1, 2, len(ARTICULATIONS))
+        return frame_loss(*logits, batch, **weights)["articulation"].item() / np.log(2)
+
+    assert terms() == pytest.approx(6)
+    assert terms(closure=2.0) == pytest.approx(6 + 1 / 2)  # the closed frame's closure, of two frames
+    assert terms(teeth=3.0) == pytest.approx(6 + 2 * 2 / 2)  # at the teeth both terms of the lips
 
 
 def test_tones_are_learned_and_the_encoder_labels_further_speech(examples, tmp_path, monkeypatch):
