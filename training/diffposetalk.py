@@ -19,7 +19,7 @@ from talker.models.diffposetalk import DiffPoseTalk, WindowCondition
 from talker.style import SHORTEST, StyleConfig, StyleEncoder
 from training.dataset import Batch, FeatureCache
 from training.geometry import FlameGeometry, RigGeometry
-from training.losses import Noised, loss_weights, total_loss
+from training.losses import Noised, closure_emphasis, loss_weights, total_loss
 from training.recipe import Recipe
 
 LOSS_WEIGHTS = {"simple": 1.0, "vertex": 2e6, "velocity": 1e7, "smooth": 1e5, "head": 1.0, "distill": 0.1}
@@ -36,7 +36,8 @@ TRUNCATE = (0.3, 0.4)
 
 
 def masked_mean(error: Tensor, mask: Tensor) -> Tensor:
-    """Mean of error (B, T, C) over its channels and the frames where mask (B, T) is True; 0 where there are none."""
+    """Mean of error (B, T, C) over its channels and the frames where mask (B, T) is True, or weighted by it; 0 where there
+    are none."""
     return (error.mean(dim=-1) * mask).sum() / mask.sum().clamp_min(1)
 
 
@@ -46,11 +47,13 @@ def difference_masks(mask: Tensor) -> tuple[Tensor, Tensor]:
     return pairs, pairs[:, 1:] & pairs[:, :-1]
 
 
-def geometric_losses(prediction: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Eqs. 3 to 5 on positions (B, T, K), whose rows count where mask (B, T) is True."""
+def geometric_losses(
+    prediction: Tensor, truth: Tensor, mask: Tensor, emphasis: Tensor | float = 1.0
+) -> dict[str, Tensor]:
+    """Eqs. 3 to 5 on positions (B, T, K), whose rows count where mask (B, T) is True; emphasis (B, T) weighs eq. 3's."""
     pairs, triples = difference_masks(mask)
     return {
-        "vertex": masked_mean((prediction - truth) ** 2, mask),
+        "vertex": masked_mean((prediction - truth) ** 2, mask * emphasis),
         "velocity": masked_mean((prediction.diff(dim=1) - truth.diff(dim=1)) ** 2, pairs),
         "smooth": masked_mean(prediction.diff(n=2, dim=1) ** 2, triples),
     }
@@ -106,7 +109,7 @@ def objective(model: DiffPoseTalk, recipe: Recipe) -> DiffPoseTalkObjective:
                 f"{wanted.window_frames}; train one with `python -m training style-encoder` and the same settings."
             )
     geometry = FlameGeometry(Path(recipe.flame)) if recipe.flame else RigGeometry(find_rig(recipe.rig or None)[0])
-    return DiffPoseTalkObjective(model, style_encoder, geometry, recipe.loss_weights)
+    return DiffPoseTalkObjective(model, style_encoder, geometry, recipe.loss_weights, 1.0 if recipe.flame else recipe.closure_weight)
 
 
 class DiffPoseTalkObjective(nn.Module):
@@ -117,6 +120,7 @@ class DiffPoseTalkObjective(nn.Module):
 
     style_encoder : trained and frozen; None for the ablation without styles
     geometry      : motion → positions (training.geometry)
+    closure       : how much more closed lips count in "simple" and "vertex" (training.losses.closure_emphasis); 1 for FLAME's
     """
 
     def __init__(
@@ -125,9 +129,10 @@ class DiffPoseTalkObjective(nn.Module):
         style_encoder: StyleEncoder | None,
         geometry: nn.Module,
         weights: dict[str, float] | None = None,
+        closure: float = 1.0,
     ):
         super().__init__()
-        self.model = model
+        self.model, self.closure = model, closure
         # In a tuple, so that what is frozen is neither trained nor saved with the model.
         self.frozen = (style_encoder,)
         self.geometry = geometry
@@ -220,12 +225,11 @@ class DiffPoseTalkObjective(nn.Module):
         # What comes before a first window is no motion, and nothing before an empty second one counts.
         given = (valid.any(dim=1) & ~first)[:, None].expand(-1, before)
         mask = torch.cat([given, valid], dim=1)
-        losses = {"simple": masked_mean((prediction - noised.clean) ** 2, mask)}
-        shape = noised.condition.shape
-        positions = [
-            self.geometry(motion * model.motion_std + model.motion_mean, shape) for motion in (prediction, noised.clean)
-        ]
-        losses |= geometric_losses(*positions, mask)
+        motions = [motion * model.motion_std + model.motion_mean for motion in (prediction, noised.clean)]
+        emphasis = 1.0 if self.closure == 1 else closure_emphasis(motions[1], self.closure)
+        losses = {"simple": masked_mean((prediction - noised.clean) ** 2, mask * emphasis)}
+        positions = [self.geometry(motion, noised.condition.shape) for motion in motions]
+        losses |= geometric_losses(*positions, mask, emphasis)
         if model.head_channels is not None:
             heads = (motion[..., model.head_channels] for motion in (prediction, noised.clean))
             losses["head"] = head_loss(*heads, mask, before, first)

@@ -42,7 +42,7 @@ from talker.schedules import Schedule
 from training.dataset import Batch, FeatureCache
 from training.losses import distill_loss, identity_embeddings, total_loss
 from training.recipe import Recipe
-from training.trainer import CHECKPOINT_FOLDER, Trainer, add_run_arguments, objective_of, prepare
+from training.trainer import CHECKPOINT_FOLDER, FurtherTrainer, Trainer, add_run_arguments, objective_of, prepare
 
 
 SHARED: dict[type[MotionModel], str] = {ThreeDiFace: "motion_encoder.weight", DiffPoseTalk: "trunk."}
@@ -121,19 +121,6 @@ def keep_shared(student: MotionModel) -> MotionModel:
         if name.startswith(SHARED.get(type(student), ())):
             parameter.requires_grad_(False)
     return student
-
-
-class FurtherTrainer(Trainer):
-    """The trainer for a student that was trained already; `before` is what its config.json holds."""
-
-    before: dict
-
-    def config(self) -> dict:
-        """What the shipped config.json holds: what it held, what came on top, and the seconds of both."""
-        own, before = super().config(), self.before
-        steps, seconds = before.get("further_steps", 0) + self.step, before["training_seconds"] + own["training_seconds"]
-        kept = {name: before[name] for name in ("trained_steps", "best_step", "trained_on", "training_clock") if name in before}
-        return {**own, **kept, "further_steps": steps, "training_seconds": round(seconds, 1)}
 
 
 class DistillationObjective(nn.Module):
@@ -231,9 +218,7 @@ def go_on(
     """Trains the student in `start` for as many steps as the recipe has for a stage."""
     student = started(start, teacher)
     objective = DistillationObjective(objective_of(student, recipe, caches["train"]), teacher)
-    trainer = FurtherTrainer(recipe, objective, caches, out, accelerator)
-    trainer.before = load_config(start)
-    trainer.fit()
+    FurtherTrainer(recipe, objective, caches, out, accelerator, before=load_config(start)).fit()
     if accelerator.is_main_process:
         print(f"The student that went on is in {out / CHECKPOINT_FOLDER}.")
     accelerator.end_training()

@@ -8,6 +8,7 @@ length of crop.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from talker.errors import TalkerError
 from talker.models.motion_model import Condition, MotionModel
-from talker.motion import LIP_REGION
+from talker.motion import ARKIT_INDEX, LIP_REGION
 from training.dataset import Batch
 
 LOSS_WEIGHTS = {"expression": 1.0, "lip": 1.0, "contrast": 0.007, "velocity": 0.5, "distill": 0.1}
@@ -26,6 +27,26 @@ LOSS_WEIGHTS = {"expression": 1.0, "lip": 1.0, "contrast": 0.007, "velocity": 0.
 def weighted_mean(error: Tensor, weight: Tensor) -> Tensor:
     """Mean of error (B, T, C) with weight (B, T), whose own mean is 1 over the global batch."""
     return (error.mean(dim=-1) * weight).mean()
+
+
+JAW_OPEN = 0.03
+"""An opening of the jaw, as a coefficient, below which lips need no closing."""
+
+
+def closure_emphasis(motion: Tensor, closure: float) -> Tensor:
+    """Weights of frames (B, T) of motion (B, T, C), coefficients that are not standardised: `closure` where the lips are
+    held together over an open jaw, as in P, B and M, 1 elsewhere. Not the papers'.
+
+    A prediction that is not sure of a closure is a mean of closed and open lips, and a miss is what is seen first.
+    """
+    jaw, close = motion[..., ARKIT_INDEX["jawOpen"]], motion[..., ARKIT_INDEX["mouthClose"]]
+    # The fourth power tells them from F and V, over which mouthClose takes back half of the jaw's opening.
+    return 1 + (closure - 1) * (close / jaw.clamp_min(JAW_OPEN)).clamp(0, 1) ** 4
+
+
+def emphasised(batch: Batch, closure: float) -> Batch:
+    """The batch with closed lips counting `closure` times as much; 1 for motion that is not coefficients."""
+    return batch if closure == 1 else dataclasses.replace(batch, weight=batch.weight * closure_emphasis(batch.motion, closure))
 
 
 def expression_loss(prediction: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
@@ -118,11 +139,11 @@ def total_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str
 
 class DiffusionObjective(nn.Module):
     """Eq. 10 for one batch: what a model trained from data minimises. A weight of 0 leaves a loss out of the
-    total, but not out of the log."""
+    total, but not out of the log. closure : how much more closed lips count (closure_emphasis)."""
 
-    def __init__(self, model: MotionModel, weights: dict[str, float] | None = None):
+    def __init__(self, model: MotionModel, weights: dict[str, float] | None = None, closure: float = 1.0):
         super().__init__()
-        self.model = model
+        self.model, self.closure = model, closure
         self.weights = loss_weights(weights)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
@@ -139,7 +160,7 @@ class DiffusionObjective(nn.Module):
 
     def losses(self, batch: Batch, noised: Noised, prediction: Tensor) -> dict[str, Tensor]:
         """The losses of a prediction, unweighted."""
-        return teacher_losses(batch, noised, prediction)
+        return teacher_losses(emphasised(batch, self.closure), noised, prediction)
 
     def clean_input(self, model: MotionModel, prediction: Tensor) -> Tensor:
         """The x0 of a model's prediction, as `predict` is given x."""

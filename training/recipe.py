@@ -40,6 +40,7 @@ class Recipe:
     precision        : "fp32" or "bf16" (matrix products of the training only, and where the hardware has them)
     voice_statistics : centre and decorrelate voices by the training voices (see IdentityLibrary)
     variants         : augmented copies of each training utterance in the feature cache
+    closure_weight   : how much more closed lips count than other frames (training.losses.closure_emphasis)
     clean_share      : how often a training crop hears the recording itself and not one of those copies
     language_minutes : speech of each of training.languages' languages that teaches the speech encoder
     best_by          : validation losses whose sum is least for the checkpoint that ships; none: the last one ships
@@ -89,6 +90,7 @@ class Recipe:
     precision: str = "fp32"
     variants: int = 0
     clean_share: float = 0.5
+    closure_weight: float = 1.0
     language_minutes: float = 0.0
     seed: int = 0
     validate_every: int = 1000

@@ -20,7 +20,7 @@ from talker.models.three_diface import AXES, VARIANCE, ThreeDiFace
 from talker.motion import ARKIT_NAMES
 from talker.principal_components import principal_components
 from training.dataset import Batch, FeatureCache
-from training.losses import Noised, contrast_loss, identity_embeddings, loss_weights, total_loss, weighted_mean
+from training.losses import Noised, contrast_loss, emphasised, identity_embeddings, loss_weights, total_loss, weighted_mean
 
 LOSS_WEIGHTS = {"simple": 1.0, "velocity": 10.0, "contrast": 0.007, "distill": 0.1}
 """Of eq. 4, λ_vel of eq. 5, and of DiffusionTalker's eqs. 14, matching identities by voice, and 16, of students."""
@@ -145,14 +145,16 @@ class ThreeDiFaceObjective(nn.Module):
     predicts the mean has a simple loss of 1.
     drop       : share of the crops whose speech is left out (section 4.1)
     as_vertices: whether the batches' motion is displacements of vertices; else it is coefficients
+    closure    : how much more closed lips count in "simple" (training.losses.closure_emphasis); 1 for vertices
     noise_channels: numbers of noise a frame that a batch must bring
     """
 
     def __init__(
-        self, model: ThreeDiFace, weights: dict[str, float] | None = None, drop: float = 0.1, as_vertices: bool = False
-    ):
+        self, model: ThreeDiFace, weights: dict[str, float] | None = None, drop: float = 0.1, as_vertices: bool = False,
+        closure: float = 1.0,
+    ):  # fmt: skip
         super().__init__()
-        self.model, self.drop, self.as_vertices = model, drop, as_vertices
+        self.model, self.drop, self.as_vertices, self.closure = model, drop, as_vertices, closure
         self.weights = loss_weights(weights, LOSS_WEIGHTS)
         self.noise_channels = model.channels if as_vertices else model.config.hidden_dim
 
@@ -197,7 +199,7 @@ class ThreeDiFaceObjective(nn.Module):
         """The losses of a prediction, unweighted."""
         frame_error, pair_error = self.errors(noised.clean, prediction)
         losses = {
-            "simple": weighted_mean(frame_error[..., None], batch.weight),
+            "simple": weighted_mean(frame_error[..., None], emphasised(batch, self.closure).weight),
             "velocity": weighted_mean(pair_error[..., None], batch.pair_weight),
         }
         if noised.logits is not None:

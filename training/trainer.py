@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from render.rigs.load import find_rig
 from talker.atomic import whole_file
-from talker.checkpoints import save_checkpoint
+from talker.checkpoints import load_config, save_checkpoint
 from talker.errors import TalkerError
 from talker.models import DENOISERS
 from talker.models.diffposetalk import DiffPoseTalk
@@ -89,10 +89,12 @@ def build_model(recipe: Recipe, train: FeatureCache) -> MotionModel:
 def objective_of(model: MotionModel, recipe: Recipe, train: FeatureCache) -> nn.Module:
     """What a model is trained with from data: a module from a Batch to a dict of losses with "total"."""
     if isinstance(model, ThreeDiFace):
-        return ThreeDiFaceObjective(model, recipe.loss_weights, recipe.drop_audio, train.motion.shape[1] == model.channels)
+        as_vertices = train.motion.shape[1] == model.channels
+        closure = 1.0 if as_vertices else recipe.closure_weight
+        return ThreeDiFaceObjective(model, recipe.loss_weights, recipe.drop_audio, as_vertices, closure)
     if isinstance(model, DiffPoseTalk):
         return diffposetalk.objective(model, recipe)
-    return DiffusionObjective(model, recipe.loss_weights)
+    return DiffusionObjective(model, recipe.loss_weights, recipe.closure_weight)
 
 
 def average_weights(average: list[torch.Tensor], current: list[torch.Tensor], decay: float, step: int) -> None:
@@ -371,6 +373,34 @@ class Trainer:
             ) from None
 
 
+class FurtherTrainer(Trainer):
+    """The trainer for a model that was trained already. before : what its config.json holds."""
+
+    def __init__(self, *args, before: dict, **options):
+        self.before = before
+        super().__init__(*args, **options)
+
+    def config(self) -> dict:
+        """What the shipped config.json holds: what it held, what came on top, and the seconds of both."""
+        own, before = super().config(), self.before
+        steps, seconds = before.get("further_steps", 0) + self.step, before["training_seconds"] + own["training_seconds"]
+        kept = {name: before[name] for name in ("trained_steps", "best_step", "trained_on", "training_clock") if name in before}
+        return {**own, **kept, "further_steps": steps, "training_seconds": round(seconds, 1)}
+
+
+def started(folder: str | Path, recipe: Recipe, train: FeatureCache) -> MotionModel:
+    """The model in a checkpoint folder, to go on with. TalkerError unless the recipe and the features are for such a one."""
+    model = DENOISERS[recipe.model].from_pretrained(folder)
+    names = sorted(set(train.speakers)) if recipe.identity else []
+    fits = (names, train.frames.shape[1], recipe.diffusion_steps) == (
+        model.config.identities, model.config.audio_dim, model.schedule.steps,
+    )  # fmt: skip
+    if not fits:
+        raise TalkerError(f"{folder} does not fit the recipe and the features: its speakers, features or steps are others.")
+    train.set_library(names)
+    return model
+
+
 def open_log(path: Path, step: int) -> TextIO:
     """Open log.jsonl for appending after dropping what a killed run wrote beyond its saved step."""
     kept = []
@@ -450,13 +480,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `python -m training train`."""
     add_run_arguments(parser, "diffusiontalker-default")
     parser.add_argument("--diffusion-steps", type=int, help="steps N of the schedule (e.g. 8 to train 8 steps from scratch)")
+    parser.add_argument("--start", metavar="FOLDER", help="go on from this checkpoint, when the speech encoder went on, say")
 
 
 def run(args: argparse.Namespace) -> None:
     """Train a model from data."""
     recipe, accelerator, caches = prepare(args)
-    objective = objective_of(build_model(recipe, caches["train"]), recipe, caches["train"])
-    Trainer(recipe, objective, caches, args.out, accelerator).fit()
+    train = caches["train"]
+    if args.start:
+        objective = objective_of(started(args.start, recipe, train), recipe, train)
+        FurtherTrainer(recipe, objective, caches, args.out, accelerator, before=load_config(args.start)).fit()
+    else:
+        Trainer(recipe, objective_of(build_model(recipe, train), recipe, train), caches, args.out, accelerator).fit()
     if accelerator.is_main_process:
         print(f"The model is in {Path(args.out) / CHECKPOINT_FOLDER}.")
     accelerator.end_training()

@@ -68,6 +68,10 @@ def test_losses_by_hand():
     assert losses["vertex"] == pytest.approx((0 + 0 + 4 + 0) / 4)
     assert losses["velocity"] == pytest.approx((0 + 4 + 4) / 3)  # steps 1, 3, -1 for 1, 1, 1
     assert losses["smooth"] == pytest.approx((4 + 16) / 2)  # accelerations 2, -4
+    emphasis = torch.tensor([[3.0, 1.0, 1.0, 1.0, 1.0]])
+    weighed = geometric_losses(prediction, truth, mask, emphasis)
+    assert weighed["vertex"].item() == pytest.approx(masked_mean((prediction - truth) ** 2, mask * emphasis).item())
+    assert weighed["velocity"] == losses["velocity"] and weighed["smooth"] == losses["smooth"]
     assert masked_mean(prediction, torch.zeros(1, 5, dtype=torch.bool)) == 0
 
 

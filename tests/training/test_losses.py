@@ -8,13 +8,15 @@ from talker.errors import TalkerError
 from talker.models.facediffuser import FaceDiffuser, FaceDiffuserConfig
 from talker.models.motion_model import Condition
 from talker.models.regression import Regression, RegressionConfig
-from talker.motion import LIP_REGION
+from talker.motion import ARKIT_INDEX, LIP_REGION
 from training.dataset import Batch
 from training.losses import (
     LOSS_WEIGHTS,
     DiffusionObjective,
+    closure_emphasis,
     contrast_loss,
     distill_loss,
+    emphasised,
     expression_loss,
     lip_loss,
     loss_weights,
@@ -41,6 +43,19 @@ def test_expression_and_lip_loss_are_mean_squares(pair):
     lips = torch.from_numpy(LIP_REGION)
     expected = ((pair[0] - pair[1])[..., LIP_REGION] ** 2).mean()
     assert lip_loss(prediction, clean, ones, lips).item() == pytest.approx(expected)
+
+
+def test_closed_lips_count_more_where_the_jaw_is_open():
+    """P over an open jaw, F over the same, an open vowel, and a mouth at rest; four frames of a batch of one."""
+    motion = torch.zeros(1, 4, 55)
+    motion[0, :, ARKIT_INDEX["jawOpen"]] = torch.tensor([0.2, 0.2, 0.6, 0.0])
+    motion[0, :, ARKIT_INDEX["mouthClose"]] = torch.tensor([0.2, 0.11, 0.0, 0.0])
+    found = closure_emphasis(motion, 3.0)[0]
+    assert found.tolist() == pytest.approx([3, 1 + 2 * 0.55**4, 1, 1])
+    assert torch.equal(closure_emphasis(motion, 1.0), torch.ones(1, 4))
+    ones = torch.ones(1, 4)
+    batch = Batch(torch.zeros(1, 4, 2), motion, torch.zeros(1, 2), torch.zeros(1), ones, ones[:, 1:], torch.zeros(1), torch.zeros(1, 4, 55))
+    assert torch.equal(emphasised(batch, 3.0).weight[0], found) and emphasised(batch, 1.0) is batch
 
 
 def test_velocity_loss_compares_frame_to_frame_changes(pair):

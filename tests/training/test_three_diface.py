@@ -100,7 +100,7 @@ def test_losses_by_hand():
     )  # fmt: skip
     objective = ThreeDiFaceObjective.__new__(ThreeDiFaceObjective)
     torch.nn.Module.__init__(objective)
-    objective.drop, objective.as_vertices, objective.weights = 0.1, True, {"simple": 1.0, "velocity": 10.0}
+    objective.drop, objective.as_vertices, objective.closure, objective.weights = 0.1, True, 1.0, {"simple": 1.0, "velocity": 10.0}
     seen = []
 
     class Network:

@@ -16,6 +16,7 @@ import torch
 from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
+from talker.checkpoints import load_config
 from talker.errors import TalkerError
 from talker.models import DENOISERS
 from talker.models.diffusiontalker import DiffusionTalker
@@ -24,7 +25,7 @@ from talker.samplers import ddim, take_generators
 from training.dataset import CachedUtterance, FeatureCache, write_feature_cache
 from training.losses import DiffusionObjective
 from training.recipe import Recipe
-from training.trainer import STATE_FILE, Trainer, build_model, make_accelerator
+from training.trainer import STATE_FILE, FurtherTrainer, Trainer, build_model, make_accelerator, started
 from tests.training.toy_corpus import SPEAKERS, toy_utterances, write_toy_caches
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,6 +110,29 @@ def test_ablations_and_rivals_learn_too(features, tmp_path, changes, start):
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, shipped.state_dict()[name])
     assert any(name.startswith(start) for name in shipped.state_dict())
+
+
+def test_a_model_goes_on_when_its_speech_features_have_changed(features, tmp_path):
+    """It keeps its statistics and its library, starts where it was, and says what came on top."""
+    recipe = TINY.replace(steps=150, hidden_dim=32)
+    train(features, tmp_path / "first", recipe).fit()
+    start, caches = tmp_path / "first" / "checkpoint", load_caches(features)
+    for cache in caches.values():
+        cache.frames += 0.2
+    model = started(start, recipe, caches["train"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert torch.equal(before["audio_mean"], load_file(start / "model.safetensors")["audio_mean"])
+    short, accelerator = recipe.replace(steps=30), make_accelerator(recipe, cpu=True)
+    objective = DiffusionObjective(model, recipe.loss_weights)
+    further = FurtherTrainer(short, objective, caches, tmp_path / "on", accelerator, False, before=load_config(start))
+    drifted = further.validate()["lip"]
+    further.fit()
+    config = load_config(tmp_path / "on" / "checkpoint")
+    assert further.validate()["lip"] < drifted
+    assert (config["trained_steps"], config["further_steps"]) == (150, 30)
+    assert config["training_seconds"] > load_config(start)["training_seconds"] > 0
+    with pytest.raises(TalkerError, match="does not fit the recipe"):
+        started(start, recipe.replace(diffusion_steps=8), caches["train"])
 
 
 def test_what_ships_is_the_average_of_the_weights(features, tmp_path):
