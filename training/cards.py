@@ -35,7 +35,8 @@ def card(report: dict, folder: Path, corpus: Path, run: Sequence[dict]) -> str:
     return _CARD.format(
         title=f"{kind['title']}, {config['steps']} steps", parameters=f"{sum(t.numel() for t in tensors.values()) / 1e6:.1f}",
         does=kind["does"].format(identities=len(config["identities"]), **{k: config.get(k) for k in ("window_frames", "face_vertices")}),
-        role=_ROLES.get(folder.name, "A denoiser of this project."), method=kind["method"], data=config.get("trained_on") or speech_of(corpus),
+        role=_ROLES.get(folder.name, "A denoiser of this project."), further=_FURTHER.format(**config) if config.get("further_steps") else "",
+        method=kind["method"], data=config.get("trained_on") or speech_of(corpus),
         walk=steps_of(report), sampler=report["sampler"], strangers=_strangers(report), animations=report["held_out_utterances"]["takes"], models="\n".join(_model_row(one, report) for one in run),
         command=" ".join(one["model"] for one in run), more="".join(_liveliness(report) + _identities(report) + _styles(report)),
         identity_limits=_IDENTITY_LIMITS if config["identities"] else "",
@@ -65,45 +66,40 @@ def results(reports: Sequence[dict]) -> str:
     """The README's table of results: a column for each model that was measured on everything, and the naive rival's."""
     own = [one for one in reports if "real_speech" in one]
     clean, noise = ([one["real_speech"][kind] for one in own] for kind in ("clean", "noise"))
-    rival = clean[0]["loudness"]
-
-    def row(words: str, cells: Sequence[str], last: str = "") -> str:
-        return f"| {words} | " + " | ".join([*cells, last]) + " |"
-
-    def of(key: str, form: str, columns: list[dict], last: bool = True) -> tuple[list[str], str]:
-        return [form.format(column["model"][key]) for column in columns], form.format(rival[key]) if last else ""
+    corpus = clean[0]["corpus"]
 
     def two(first: str, second: str) -> str:
         return f"{first}; {second}"
 
-    def teachers(one: dict) -> str:
-        lbe = f"{one['held_out_utterances']['LBE']:.3f}"
-        return two(lbe, f"{one['beside_teacher']['bars'][0]['value']:.2f} ×") if "beside_teacher" in one else lbe
+    def cells(form: str, key: str, columns: Sequence[dict] = clean, over: float = 1.0) -> list[str]:
+        """A measure of every model and of the rival."""
+        return [form.format(row[key] / over) for row in (*(column["model"] for column in columns), columns[0]["loudness"])]
 
-    def found(one: dict) -> str:
-        if "identity_matching" not in one:
-            return ""
-        return two(*(f"{100 * part['f1']:.1f} %" for part in (one["identity_matching"], one["identity_matching"]["noise"])))
+    def lip_error(one: dict) -> str:
+        return two(f"{one['held_out_utterances']['LBE']:.3f}", f"{one['beside_teacher']['bars'][0]['value']:.2f} ×") if "beside_teacher" in one else ""
 
-    closed = of("closed_over_open", "{:.2f}", clean)
+    def f1(one: dict) -> str:
+        found = one.get("identity_matching")
+        return two(f"{100 * found['f1']:.1f} %", f"{100 * found['noise']['f1']:.1f} %") if found else ""
+
     library = next((one["identity_matching"]["library"] for one in own if "identity_matching" in one), 0)
-    heading = f"{own[0]['real_speech']['utterances']} unseen real speakers, {steps_of(own[0])} steps"
-    return "\n".join([
-        row(heading, [_KINDS[one["kind"]]["title"] for one in own], "a jaw driven by loudness"),
-        "| --- " * (len(own) + 2) + "|",
-        row("lips at P, B, M against open vowels; in white noise at 15 dB",
-            map(two, closed[0], of("closed_over_open", "{:.2f}", noise)[0]), closed[1]),
-        row("lips in silence against open vowels", *of("silence_over_open", "{:.3f}", clean)),
-        row("rounding of the lips at UW, OW, W against IY, EH, S", *of("rounding", "{:.1f} ×", clean)),
-        row("lag of the lips behind the phones, frames", *of("lag_frames", "{:.2f}", clean)),
-        row("jitter of the lips against the corpus's own",
-            [f"{column['model']['jitter'] / column['corpus']['jitter']:.2f} ×" for column in clean],
-            f"{rival['jitter'] / clean[0]['corpus']['jitter']:.2f} ×"),
-        row("difference between takes, upper face against lips", [f"{one['real_speech']['diversity']['ratio']:.1f} ×" for one in own]),
-        row("lip error (LBE) of the student on known speakers; over its teacher's", map(teachers, own)),
-        row("what decides the lips of known speakers", ["identity" if "identity_matching" in one else "style, none given" for one in own]),
-        row(f"identity found by voice among {library} (F1), clean; in white noise at 15 dB", map(found, own)),
-    ])  # fmt: skip
+    closed, rival = cells("{:.2f}", "closed_over_open")[:-1], cells("{:.2f}", "closed_over_open")[-1]
+    rows = {
+        f"{own[0]['real_speech']['utterances']} unseen real speakers, {steps_of(own[0])} steps":
+            [*(_KINDS[one["kind"]]["title"] for one in own), "a jaw driven by loudness"],
+        "---": ["---"] * (len(own) + 1),
+        "lips at P, B, M against open vowels; in white noise at 15 dB":
+            [*map(two, closed, cells("{:.2f}", "closed_over_open", noise)), rival],
+        "lips in silence against open vowels": cells("{:.3f}", "silence_over_open"),
+        "rounding of the lips at UW, OW, W against IY, EH, S": cells("{:.1f} ×", "rounding"),
+        "lag of the lips behind the phones, frames": cells("{:.2f}", "lag_frames"),
+        "jitter of the lips against the corpus's own": cells("{:.2f} ×", "jitter", over=corpus["jitter"]),
+        "difference between takes, upper face against lips": [f"{one['real_speech']['diversity']['ratio']:.1f} ×" for one in own],
+        "lip error (LBE) of the student on known speakers; over its teacher's": [*map(lip_error, own)],
+        "what decides the lips of known speakers": ["identity" if f1(one) else "style, none given" for one in own],
+        f"identity found by voice among {library} (F1), clean; in white noise at 15 dB": [*map(f1, own)],
+    }  # fmt: skip
+    return "\n".join("| " + " | ".join([name, *row, *[""] * (len(own) + 1 - len(row))]) + " |" for name, row in rows.items())
 
 
 def with_results(text: str, reports: Sequence[dict]) -> str:
@@ -248,6 +244,11 @@ _ROLES = {
     "sampling. For comparisons, and for distilling again.",
 }
 
+_FURTHER = (
+    " {further_steps} of its training steps came on top, when the speech encoder had gone on (`--start`), with closed lips "
+    "counting three times (`closure_weight`)."
+)
+
 _MEASURES = {
     "closed_over_open": "lip aperture at the middle of P, B, M over that at open vowels",
     "silence_over_open": "mean lip aperture in silence over the same",
@@ -273,7 +274,7 @@ _CARD = """# {title}
 
 {parameters} M parameters. {does} {role}
 
-**Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies. The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
+**Data.** A *synthetic corpus*, not captured faces: an articulation model (dominance functions with hard constraints for the lips; blinks, brows, gaze and head drawn afresh for each of two performances) moves the face to speech. {data}. Each recording is heard clean and in augmented copies.{further} The unseen speakers below were held out of everything, also of the speech encoder's training, and three utterances of every speaker with ten or more.
 
 **Measured** by `python -m training evaluate {command}` (all of it in `../evaluation.json`; `docs/evaluation.md` defines the measures and names the options), sampled in {walk} steps by {sampler}.
 

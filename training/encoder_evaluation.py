@@ -242,10 +242,11 @@ _FROM_THERE = (
 )
 
 _FURTHER = (
-    " Then {steps} more of the frame path, with {hours:g} h of other languages, half of it invented words of their sounds, and "
-    "closed lips weighing twice as much, its features held near what the denoisers had learned from (`speech-encoder "
-    "--start`); the last of them heard noise weakened, as it is in use, where all before heard the noise itself. Made anew "
-    "from nothing, all rounds hear and weigh so."
+    " Then {steps} more of the frame path, with {hours:g} h of other languages in the end, half of it invented words of their "
+    "sounds, and closed lips weighing twice as much, its features held near what the denoisers had learned from "
+    "(`speech-encoder --start`); the last 2000 of them heard noise weakened, as it is in use, where all before heard the noise "
+    "itself, and the last 700 heard eight of the twenty-three languages for the first time, with lips at teeth (F, V) weighing twice, "
+    "too. Made anew from nothing, all rounds hear and weigh so."
 )
 
 _CARD = """# Talker's compact speech encoder
