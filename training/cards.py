@@ -238,8 +238,9 @@ _ROLES = {
     "head, which few steps move too little (`upper_noise`, `head_noise`).",
     "diffposetalk-teacher": "The model that `diffposetalk` was distilled from; the same in everything but its 500 steps and "
     "ancestral sampling. For comparisons, and for distilling again.",
-    "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`. Takes start from more noise where "
-    "lips and jaw do not move, as few steps move lids and brows too little (`upper_noise` in `config.json`).",
+    "3diface": "Eight deterministic DDIM steps, distilled 500 → 16 → 8 from `3diface-teacher`. Takes start from less noise where "
+    "lips and jaw move, which speech decides (`lip_noise` in `config.json`), and from more where they do not, as few steps "
+    "move lids and brows too little (`upper_noise`).",
     "3diface-teacher": "The model that `3diface` was distilled from; the same in everything but its 500 steps and ancestral "
     "sampling. For comparisons, and for distilling again.",
 }

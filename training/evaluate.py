@@ -228,9 +228,11 @@ def all_measured(folders: Sequence[Path], args: argparse.Namespace, sampling: di
             tasks.append((folder, {"limit": args.limit}))
             continue
         taught = folder.name.endswith(TEACHER) and folder.name.removesuffix(TEACHER) in names
-        options = {"limit": args.limit, "sampling": sampling, "takes": args.takes, "steps": args.steps, "most_known": args.known}
+        options = {"limit": args.limit, "sampling": sampling, "takes": args.takes, "steps": args.steps}
         own = args.only or ("errors" if taught else None)
-        tasks += [(folder, {**options, "only": group}) for group in ([own] if own else GROUPS)]
+        for group in [own] if own else GROUPS:
+            most_known = args.known if group in ("errors", "styles") else None  # what changes nothing is no other measure
+            tasks.append((folder, {**options, "most_known": most_known, "only": group}))
     # The same group of all models before the next one: the long ones do not come last.
     tasks.sort(key=lambda task: GROUPS.index(task[1].get("only", GROUPS[-1])))
     found = side_by_side(partial(_measured_by, args.corpus, args.keep), tasks, args.jobs, "measure")

@@ -384,7 +384,7 @@ class FurtherTrainer(Trainer):
         """What the shipped config.json holds: what it held, what came on top, and the seconds of both."""
         own, before = super().config(), self.before
         steps, seconds = before.get("further_steps", 0) + self.step, before["training_seconds"] + own["training_seconds"]
-        kept = {name: before[name] for name in ("trained_steps", "best_step", "trained_on", "training_clock") if name in before}
+        kept = {name: before[name] for name in ("trained_steps", "best_step", "trained_on", "training_clock", "summary") if name in before}
         return {**own, **kept, "further_steps": steps, "training_seconds": round(seconds, 1)}
 
 
