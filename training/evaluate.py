@@ -27,6 +27,7 @@ from training.bars import Bar, bar_table, table
 from training.beat import CORPUS_FILE, Utterance, read_corpus
 from training.comparison import compare
 from training.encoder_data import is_real
+from training.encoder_training import HEADS_FILE
 from training.reproduce.runs import side_by_side
 
 NOTE = "synthetic corpus: motion made by an articulation model from real and synthetic speech"
@@ -207,7 +208,7 @@ def measured(folder: Path, corpus: Path, keep: Path | None = None, **options) ->
     digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=8)
     config = load_config(folder)
     encoders = [CHECKPOINTS / config[name] for name in ("encoder", "style_encoder") if config.get(name)]
-    parts = [place / name for place in (folder, *encoders) for name in (WEIGHTS_FILE, CONFIG_FILE)]
+    parts = [place / name for place in (folder, *encoders) for name in (WEIGHTS_FILE, CONFIG_FILE, HEADS_FILE)]
     for path in (*parts, corpus / CORPUS_FILE):
         digest.update(path.read_bytes() if path.exists() else b"")
     kept = keep / f"{folder.name}-{digest.hexdigest()}.json"
