@@ -83,7 +83,7 @@ def results(reports: Sequence[dict]) -> str:
         return two(f"{100 * found['f1']:.1f} %", f"{100 * found['noise']['f1']:.1f} %") if found else ""
 
     library = next((one["identity_matching"]["library"] for one in own if "identity_matching" in one), 0)
-    closed, rival = cells("{:.2f}", "closed_over_open")[:-1], cells("{:.2f}", "closed_over_open")[-1]
+    *closed, rival = cells("{:.2f}", "closed_over_open")
     rows = {
         f"{own[0]['real_speech']['utterances']} unseen real speakers, {steps_of(own[0])} steps":
             [*(_KINDS[one["kind"]]["title"] for one in own), "a jaw driven by loudness"],

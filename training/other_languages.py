@@ -98,7 +98,9 @@ def other_languages(talker: Talker, rig: Rig, count: int = UTTERANCES, seed: int
 
 def bars(languages: dict, real_english: dict | None = None) -> list[Bar]:
     """Closure and rounding of LEFT_OUT beside espeak-ng's English and, if it was measured (columns "model" and CORPUS of
-    training.real_speech.measure), real English: at most a third worse. How far lips round in u and spread in i differs between languages, by half in the articulation that
+    training.real_speech.measure), real English: at most a third worse.
+
+    How far lips round in u and spread in i differs between languages, by half in the articulation that
     all learned from, so rounding is counted in shares of that."""
 
     def rounding(columns: dict) -> float:
